@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Maintainers only: resolves the extras of pyproject.toml into hashed lock files.
+# Keeps every pin that still fits; UPGRADE=1 moves all of them to the newest fitting release.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+# The hashes must be those of the public registry, whatever mirror or wheel folder this machine has.
+unset "${!PIP_@}" "${!UV_@}"
+export PIP_CONFIG_FILE=/dev/null PIP_DISABLE_PIP_VERSION_CHECK=1
+
+tools=$(mktemp -d)
+trap 'rm -rf "$tools"' EXIT
+"${PYTHON:-python3.11}" -m venv "$tools"
+"$tools/bin/pip" install --quiet 'uv==0.13.9'
+
+compile() { # compile OUTPUT ARGUMENT...: writes requirements/OUTPUT
+  "$tools/bin/uv" pip compile --quiet --no-config --universal --python-version 3.11 \
+    --generate-hashes --no-header --no-annotate ${UPGRADE:+--upgrade} \
+    --output-file "requirements/$1" "${@:2}" pyproject.toml
+  echo "requirements/$1: $(grep -c '^[a-z]' "requirements/$1") packages"
+}
+
+compile dev.txt --extra dev
+# Production runs the very releases that the tests ran.
+compile server.txt --extra server --constraints requirements/dev.txt
