@@ -1,0 +1,1 @@
+"""Keystead: hardware-bound delegated tokens, and the fastest way to check them."""

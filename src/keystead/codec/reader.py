@@ -1,0 +1,77 @@
+"""The checked cursor that every binary parser here uses.
+
+A read past the end is :class:`~keystead.errors.Malformed`, and so are bytes left over at
+:meth:`Reader.end`. Results are ``bytes`` copies, so nothing outlives the caller's buffer by
+accident.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from keystead.errors import Malformed, Reason
+
+ByteOrder = Literal["big", "little"]
+
+
+class Reader:
+    """A cursor over one immutable buffer, in one byte order (TPM: big; event logs, SNP: little)."""
+
+    __slots__ = ("_at", "_data", "_order")
+
+    def __init__(self, data: bytes, order: ByteOrder = "big") -> None:
+        if type(data) is not bytes:
+            raise TypeError("Reader reads bytes")
+        self._data = data
+        self._at = 0
+        self._order: ByteOrder = order
+
+    @property
+    def offset(self) -> int:
+        """How many bytes were read."""
+        return self._at
+
+    @property
+    def remaining(self) -> int:
+        """How many bytes are left."""
+        return len(self._data) - self._at
+
+    def take(self, count: int) -> bytes:
+        """The next ``count`` bytes."""
+        end = self._at + count
+        if count < 0 or end > len(self._data):
+            raise Malformed(Reason.MALFORMED, f"needs {count} bytes at {self._at}, has fewer")
+        taken = self._data[self._at : end]
+        self._at = end
+        return taken
+
+    def _unsigned(self, count: int) -> int:
+        return int.from_bytes(self.take(count), self._order)
+
+    def u8(self) -> int:
+        return self._unsigned(1)
+
+    def u16(self) -> int:
+        return self._unsigned(2)
+
+    def u32(self) -> int:
+        return self._unsigned(4)
+
+    def u64(self) -> int:
+        return self._unsigned(8)
+
+    def sized(self, *, max_bytes: int) -> bytes:
+        """A 16-bit length and that many bytes: a TPM2B, at most ``max_bytes`` long."""
+        length = self.u16()
+        if length > max_bytes:
+            raise Malformed(Reason.TOO_LARGE, f"{length} bytes where {max_bytes} are allowed")
+        return self.take(length)
+
+    def rest(self) -> bytes:
+        """Everything that is left."""
+        return self.take(self.remaining)
+
+    def end(self) -> None:
+        """Refuse trailing bytes."""
+        if self.remaining:
+            raise Malformed(Reason.MALFORMED, f"{self.remaining} bytes left over")
