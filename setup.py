@@ -9,7 +9,7 @@ CORE = Path("native")
 
 
 def native_engine() -> list[Extension]:
-    """The extension `keystead._native.batch`: the Cython door and the C11 core, linked with libcrypto."""
+    """`keystead._native.batch`: the Cython door and the C11 core, linked with libcrypto."""
     if not DOOR.exists():
         return []
     from Cython.Build import cythonize
