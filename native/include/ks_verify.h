@@ -1,0 +1,72 @@
+/*
+ * Verifying many signatures in one call.
+ *
+ * Only public data passes here, so how long a call takes may depend on it.
+ */
+#ifndef KS_VERIFY_H
+#define KS_VERIFY_H
+
+#include <stdint.h>
+
+#include "ks_status.h"
+
+/* JOSE algorithms (RFC 7518 §3.1, RFC 8037 §3.1). The numbers are part of the contract. */
+typedef enum ks_algorithm {
+    KS_ES256 = 1,
+    KS_ES384 = 2,
+    KS_ES512 = 3,
+    KS_ED25519 = 4,
+    KS_RS256 = 5,
+    KS_PS256 = 6,
+} ks_algorithm;
+
+/* Items and keys of one call: a call is uninterruptible, and built keys of RSA 8192 take 5 KB each. */
+#define KS_MAX_BATCH 16384u
+/* Threads of one call: more than the cores of a large host gain nothing. */
+#define KS_MAX_THREADS 64u
+
+/* RSA moduli, in bits: shorter ones are weak (RFC 7518 §3.3), longer ones make the verifier work. */
+#define KS_MIN_RSA_BITS 2048
+#define KS_MAX_RSA_BITS 8192
+/* RSA exponents: 65537 and above; OpenSSL refuses more than 64 bits with large moduli, we always. */
+#define KS_MIN_RSA_EXPONENT 65537u
+#define KS_MAX_RSA_EXPONENT_BITS 64
+
+/*
+ * The parameters of a public key, as the octets that its JWK spells:
+ *   ES256, ES384, ES512   first = x, second = y, each exactly as long as the field (RFC 7518 §6.2.1)
+ *   Ed25519               first = x of 32 octets, second empty (RFC 8037 §2)
+ *   RS256, PS256          first = n, second = e, big-endian without leading zeros (RFC 7518 §6.3.1)
+ */
+typedef struct ks_public_key {
+    ks_view first;
+    ks_view second;
+} ks_public_key;
+
+typedef struct ks_verify_item {
+    ks_view message;   /* unhashed */
+    ks_view signature; /* ES*: r ‖ s of field length each; Ed25519: 64 octets; RSA: as long as n */
+    uint32_t key;      /* index into the keys of the call */
+} ks_verify_item;
+
+/*
+ * Verifies `count` items, each under the key that it names; a key is built once however many items
+ * name it. `verdicts[i]` becomes 1 where item i is valid and 0 where it is not. An unsuitable key
+ * (wrong size, not on the curve, out of the bounds above) makes its own items 0 and nothing else.
+ *
+ * `threads` is how many threads may work, the calling one included; 1 makes none.
+ *
+ * KS_OK           every verdict is meant
+ * KS_E_ARGUMENT   unknown algorithm, an item's key index not below `key_count`, zero threads
+ * KS_E_TOO_LARGE  count or key_count above KS_MAX_BATCH, threads above KS_MAX_THREADS
+ * KS_E_MEMORY     could not be set up
+ * Whatever is not KS_OK leaves every verdict 0 (and writes none when the count is too large).
+ */
+KS_MUST_CHECK ks_status ks_verify_batch(ks_algorithm algorithm, const ks_public_key *keys,
+                                        size_t key_count, const ks_verify_item *items, size_t count,
+                                        unsigned threads, uint8_t *verdicts);
+
+/* The code path that `algorithm` takes on this machine, as a static string; NULL if unknown. */
+const char *ks_verify_path(ks_algorithm algorithm);
+
+#endif

@@ -1,0 +1,37 @@
+"""The C core's batch entry; native/include/ks_verify.h is the contract."""
+
+from libc.stdint cimport uint8_t, uint32_t
+
+
+cdef extern from "ks_status.h" nogil:
+    ctypedef enum ks_status:
+        KS_OK
+        KS_E_ARGUMENT
+        KS_E_TOO_LARGE
+        KS_E_MEMORY
+
+    ctypedef struct ks_view:
+        const uint8_t *data
+        size_t size
+
+
+cdef extern from "ks_verify.h" nogil:
+    ctypedef enum ks_algorithm:
+        pass
+
+    const unsigned KS_MAX_BATCH
+    const unsigned KS_MAX_THREADS
+
+    ctypedef struct ks_public_key:
+        ks_view first
+        ks_view second
+
+    ctypedef struct ks_verify_item:
+        ks_view message
+        ks_view signature
+        uint32_t key
+
+    ks_status ks_verify_batch(ks_algorithm algorithm, const ks_public_key *keys, size_t key_count,
+                              const ks_verify_item *items, size_t count, unsigned threads,
+                              uint8_t *verdicts) noexcept
+    const char *ks_verify_path(ks_algorithm algorithm) noexcept

@@ -1,0 +1,26 @@
+from typing import Final
+
+MAX_BATCH: Final[int]
+MAX_THREADS: Final[int]
+ALGORITHMS: Final[dict[str, int]]
+
+def verify_batch(
+    algorithm: int,
+    keys: tuple[tuple[bytes, bytes], ...],
+    key_of: tuple[int, ...],
+    messages: tuple[bytes, ...],
+    signatures: tuple[bytes, ...],
+    threads: int,
+) -> bytes:
+    """One byte for each item: 1 valid, 0 not.
+
+    ``algorithm`` is a number of ``ALGORITHMS``. A key is its two parameters: x and y, x and
+    nothing, or n and e. ``key_of[i]`` is the index of item i's key. The GIL is released while the
+    signatures are verified.
+
+    Raises TypeError where something is not exactly ``bytes``, ValueError for unequal lengths, an
+    index without a key, or more than ``MAX_BATCH`` items or ``MAX_THREADS`` threads.
+    """
+
+def path_of(algorithm: int) -> str:
+    """The code path that ``algorithm`` takes here. ValueError for an unknown number."""

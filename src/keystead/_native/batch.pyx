@@ -1,0 +1,94 @@
+# cython: boundscheck=True, wraparound=False
+"""The door to native/include/ks_verify.h: convert, release the GIL, call once, convert."""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.mem cimport PyMem_Calloc, PyMem_Free
+from libc.stdint cimport uint8_t, uint32_t
+
+MAX_BATCH = KS_MAX_BATCH
+MAX_THREADS = KS_MAX_THREADS
+
+# The numbers of ks_algorithm.
+ALGORITHMS = {"ES256": 1, "ES384": 2, "ES512": 3, "Ed25519": 4, "RS256": 5, "PS256": 6}
+
+
+cdef class _Buffers:
+    """The C arrays of one call, freed with this object whatever happens in between."""
+
+    cdef ks_public_key *keys
+    cdef ks_verify_item *items
+
+    def __cinit__(self, Py_ssize_t key_count, Py_ssize_t count):
+        self.keys = <ks_public_key *>PyMem_Calloc(<size_t>key_count, sizeof(ks_public_key))
+        self.items = <ks_verify_item *>PyMem_Calloc(<size_t>count, sizeof(ks_verify_item))
+        if self.keys == NULL or self.items == NULL:
+            raise MemoryError
+
+    def __dealloc__(self):
+        PyMem_Free(self.keys)
+        PyMem_Free(self.items)
+
+
+cdef int _borrow(object data, ks_view *out) except -1:
+    # Exactly bytes: a subclass may lie about its contents, and anything mutable may be resized
+    # by another thread while the GIL is released.
+    if type(data) is not bytes:
+        raise TypeError(f"bytes expected, not {type(data).__name__}")
+    out.data = <const uint8_t *>PyBytes_AS_STRING(data)
+    out.size = <size_t>PyBytes_GET_SIZE(data)
+    return 0
+
+
+cdef int _check_sizes(tuple keys, tuple key_of, tuple messages, tuple signatures) except -1:
+    if len(signatures) != len(messages) or len(key_of) != len(messages):
+        raise ValueError("messages, signatures and keys must be equally many")
+    if len(messages) > <Py_ssize_t>KS_MAX_BATCH or len(keys) > <Py_ssize_t>KS_MAX_BATCH:
+        raise ValueError(f"more than {KS_MAX_BATCH} items in one batch")
+    return 0
+
+
+cdef int _raise_status(ks_status status) except -1:
+    if status == KS_OK:
+        return 0
+    if status == KS_E_MEMORY:
+        raise MemoryError
+    raise ValueError("the batch is too large" if status == KS_E_TOO_LARGE else "bad argument")
+
+
+def verify_batch(int algorithm, tuple keys not None, tuple key_of not None,
+                 tuple messages not None, tuple signatures not None, unsigned threads):
+    """One byte for each item: 1 valid, 0 not. See batch.pyi."""
+    _check_sizes(keys, key_of, messages, signatures)
+    cdef size_t key_count = <size_t>len(keys)
+    cdef size_t count = <size_t>len(messages)
+    cdef _Buffers buffers = _Buffers(len(keys), len(messages))
+    cdef size_t i
+    cdef tuple parameters
+    # The tuples hold every bytes object that the arrays point into until this function returns.
+    for i in range(key_count):
+        parameters = keys[i]
+        if parameters is None or len(parameters) != 2:
+            raise TypeError("a key is a pair of bytes")
+        _borrow(parameters[0], &buffers.keys[i].first)
+        _borrow(parameters[1], &buffers.keys[i].second)
+    for i in range(count):
+        _borrow(messages[i], &buffers.items[i].message)
+        _borrow(signatures[i], &buffers.items[i].signature)
+        buffers.items[i].key = key_of[i]
+    verdicts = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>count)
+    # Not yet seen by anybody else, so it may still be written.
+    cdef uint8_t *out = <uint8_t *>PyBytes_AS_STRING(verdicts)
+    cdef ks_status status
+    with nogil:
+        status = ks_verify_batch(<ks_algorithm>algorithm, buffers.keys, key_count, buffers.items,
+                                 count, threads, out)
+    _raise_status(status)
+    return verdicts
+
+
+def path_of(int algorithm):
+    """The name of the code path that verifies ``algorithm`` on this machine."""
+    cdef const char *path = ks_verify_path(<ks_algorithm>algorithm)
+    if path == NULL:
+        raise ValueError("unknown algorithm number")
+    return path.decode("ascii")
