@@ -1,0 +1,1 @@
+"""Who may act for whom: the Cedar policy, the audiences it speaks of, and grants."""

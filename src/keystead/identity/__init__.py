@@ -1,0 +1,1 @@
+"""Who is who: SPIFFE IDs, registration entries, and the issuers whose users are believed."""
