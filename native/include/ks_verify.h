@@ -28,14 +28,15 @@ typedef enum ks_algorithm {
 /* RSA moduli, in bits: shorter ones are weak (RFC 7518 §3.3), longer ones make the verifier work. */
 #define KS_MIN_RSA_BITS 2048
 #define KS_MAX_RSA_BITS 8192
-/* RSA exponents: 65537 and above; OpenSSL refuses more than 64 bits with large moduli, we always. */
+/* RSA exponents: 3 has a history of forgeries, and a long one is work that a stranger orders. */
 #define KS_MIN_RSA_EXPONENT 65537u
-#define KS_MAX_RSA_EXPONENT_BITS 64
+#define KS_MAX_RSA_EXPONENT_BITS 32
 
 /*
  * The parameters of a public key, as the octets that its JWK spells:
  *   ES256, ES384, ES512   first = x, second = y, each exactly as long as the field (RFC 7518 §6.2.1)
- *   Ed25519               first = x of 32 octets, second empty (RFC 8037 §2)
+ *   Ed25519               first = x of 32 octets, second empty (RFC 8037 §2); points of small order
+ *                         verify as in OpenSSL, so whoever reads keys refuses them before
  *   RS256, PS256          first = n, second = e, big-endian without leading zeros (RFC 7518 §6.3.1)
  */
 typedef struct ks_public_key {

@@ -34,7 +34,7 @@ static int numbers_suit(const BIGNUM *n, const BIGNUM *e) {
         return 0;
     }
     int bits = BN_num_bits(n);
-    /* number_open has bounded e to 64 bits, all of which BN_get_word returns. */
+    /* number_open has bounded e to what BN_get_word returns. */
     return bits >= KS_MIN_RSA_BITS && bits <= KS_MAX_RSA_BITS && BN_is_odd(n) && BN_is_odd(e) &&
            BN_get_word(e) >= KS_MIN_RSA_EXPONENT;
 }

@@ -19,7 +19,8 @@ def verify_batch(
     signatures are verified.
 
     Raises TypeError where something is not exactly ``bytes``, ValueError for unequal lengths, an
-    index without a key, or more than ``MAX_BATCH`` items or ``MAX_THREADS`` threads.
+    index above the last key, or more than ``MAX_BATCH`` items or ``MAX_THREADS`` threads,
+    OverflowError for negative numbers.
     """
 
 def path_of(algorithm: int) -> str:

@@ -58,6 +58,11 @@ def verify(algorithm: str, key: PublicJwk, signing_input: bytes, signature: byte
         raise TokenRejected(Reason.SIGNATURE_INVALID, f"{algorithm} signature") from error
 
 
+def check_key(algorithm: str, key: PublicJwk) -> None:
+    """Raise ``TokenRejected`` as ``verify`` does where ``key`` is not one for ``algorithm``."""
+    _check_key(_row(algorithm), key)
+
+
 def digest_for(algorithm: str) -> HashAlgorithm:
     """The hash that ``algorithm`` signs; ``TokenRejected`` for EdDSA, which hashes by itself."""
     digest = _row(algorithm).digest

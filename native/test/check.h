@@ -1,0 +1,20 @@
+/* A check that says where it failed and is never compiled away. */
+#ifndef CHECK_H
+#define CHECK_H
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define CHECK(condition)                                                       \
+    do {                                                                       \
+        if (!(condition)) {                                                    \
+            fprintf(stderr, "%s:%d: failed: %s\n", __FILE__, __LINE__, #condition); \
+            exit(1);                                                           \
+        }                                                                      \
+    } while (0)
+
+void test_fan_out(void);
+void test_keys(void);
+void test_verify(void);
+
+#endif

@@ -1,0 +1,186 @@
+"""What verify_signatures promises its callers; the verdicts themselves: tests/differential."""
+
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from keystead._native import batch as native
+from keystead.codec.json import JSON
+from keystead.errors import Reason, TokenRejected
+from keystead.jose import algorithms
+from keystead.jose.batch import MAX_BATCH, MAX_THREADS, Key, capabilities, verify_signatures
+from tests.jose_keys import private_key, public_jwk, signature
+
+MESSAGE = b"eyJhbGciOiJFUzI1NiJ9.e30"
+ALGORITHMS = sorted(algorithms.DEFAULT_ALGORITHMS)
+
+
+def signed(algorithm: str, name: str = "holder", message: bytes = MESSAGE) -> bytes:
+    return signature(algorithm, private_key(algorithm, name), message)
+
+
+def bare(algorithm: str = "ES256", name: str = "holder") -> dict[str, JSON]:
+    return public_jwk(algorithm, name).to_dict()
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_accepts_good_signatures_under_one_key(algorithm: str) -> None:
+    signatures = [signed(algorithm)] * 3
+    assert verify_signatures(algorithm, bare(algorithm), [MESSAGE] * 3, signatures) == b"\1\1\1"
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_tells_every_item_by_itself(algorithm: str) -> None:
+    good = signed(algorithm)
+    spoilt = good[:-1] + bytes([good[-1] ^ 1])
+    cases = [
+        (bare(algorithm), MESSAGE, good, 1),
+        (bare(algorithm), MESSAGE, spoilt, 0),
+        (bare(algorithm), MESSAGE + b".", good, 0),
+        (bare(algorithm), MESSAGE, good[:-1], 0),
+        (bare(algorithm), MESSAGE, good + b"\0", 0),
+        (bare(algorithm), MESSAGE, b"", 0),
+        (bare(algorithm, "another"), MESSAGE, good, 0),
+        (bare(algorithm, "another"), MESSAGE, signed(algorithm, "another"), 1),
+        ({}, MESSAGE, good, 0),
+        (public_jwk(algorithm), MESSAGE, good, 1),
+    ]
+    for threads in (1, 3):
+        keys, messages, signatures, expected = zip(*(cases * 9), strict=True)
+        verdicts = verify_signatures(algorithm, keys, messages, signatures, threads=threads)
+        assert verdicts == bytes(expected)
+
+
+def test_an_empty_batch_has_no_verdicts() -> None:
+    assert verify_signatures("ES256", bare(), [], []) == b""
+    assert verify_signatures("ES256", [], [], []) == b""
+
+
+def test_rejects_unknown_algorithm() -> None:
+    for name in ("none", "HS256", "es256", "ES256K", ""):
+        with pytest.raises(TokenRejected) as refused:
+            verify_signatures(name, bare(), [MESSAGE], [signed("ES256")])
+        assert refused.value.reason is Reason.ALGORITHM_NOT_ALLOWED
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"kty": "OKP"},
+        {"crv": "P-384"},
+        {"x": 7},
+        {"x": None},
+        {"x": "AA"},
+        {"x": "A" * 100},
+        {"y": "!" * 43},
+        {"d": "AA"},
+        {"use": "enc"},
+        {"alg": "ES384"},
+        {"key_ops": ["sign"]},
+        {"key_ops": "verify"},
+        {"kid": ""},
+    ],
+)
+def test_unsuitable_key_makes_its_own_item_invalid(change: Mapping[str, JSON]) -> None:
+    unsuitable = {**bare(), **change}
+    keys = [bare(), unsuitable, bare()]
+    assert verify_signatures("ES256", keys, [MESSAGE] * 3, [signed("ES256")] * 3) == b"\1\0\1"
+
+
+def test_accepts_keys_with_metadata() -> None:
+    jwk = bare() | {
+        "kid": "2024-1",
+        "alg": "ES256",
+        "use": "sig",
+        "key_ops": ["verify"],
+        "x5t": "-",
+    }
+    assert verify_signatures("ES256", jwk, [MESSAGE], [signed("ES256")]) == b"\1"
+
+
+def test_builds_equal_keys_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+    verify_batch = native.verify_batch
+
+    def counting(algorithm: int, table: tuple[tuple[bytes, bytes], ...], *rest: Any) -> bytes:
+        seen.append(len(table))
+        return verify_batch(algorithm, table, *rest)
+
+    monkeypatch.setattr(native, "verify_batch", counting)
+    keys: list[Key] = [bare(), bare(), public_jwk(), bare(name="another")]
+    verify_signatures("ES256", keys, [MESSAGE] * 4, [signed("ES256")] * 4)
+    assert seen == [2]
+
+
+@pytest.mark.parametrize("threads", [0, -1, MAX_THREADS + 1])
+def test_refuses_thread_counts_out_of_range(threads: int) -> None:
+    with pytest.raises(ValueError, match="threads"):
+        verify_signatures("ES256", bare(), [MESSAGE], [signed("ES256")], threads=threads)
+
+
+def test_refuses_unequal_lengths() -> None:
+    good = signed("ES256")
+    with pytest.raises(ValueError, match="equally many"):
+        verify_signatures("ES256", bare(), [MESSAGE], [good, good])
+    with pytest.raises(ValueError, match="equally many"):
+        verify_signatures("ES256", [bare()], [MESSAGE, MESSAGE], [good, good])
+
+
+def test_refuses_more_than_the_largest_batch() -> None:
+    empty = [b""] * (MAX_BATCH + 1)
+    with pytest.raises(ValueError, match="more than"):
+        verify_signatures("ES256", bare(), empty, empty)
+
+
+@pytest.mark.parametrize("wrong", ["text", bytearray(b"x"), memoryview(b"x"), None, 7])
+def test_refuses_items_that_are_not_bytes(wrong: object) -> None:
+    good = signed("ES256")
+    with pytest.raises(TypeError):
+        verify_signatures("ES256", bare(), [wrong], [good])  # type: ignore[list-item]
+    with pytest.raises(TypeError):
+        verify_signatures("ES256", bare(), [MESSAGE], [wrong])  # type: ignore[list-item]
+
+
+@pytest.mark.parametrize("wrong", ["", b"", bytearray(), memoryview(b"")])
+def test_refuses_bytes_where_a_sequence_of_bytes_is_meant(wrong: object) -> None:
+    with pytest.raises(TypeError):
+        verify_signatures("ES256", bare(), wrong, [])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("wrong", ["text", b"bytes", None, 7, [bare()]])
+def test_refuses_keys_that_are_no_mappings(wrong: object) -> None:
+    with pytest.raises(TypeError):
+        verify_signatures("ES256", [wrong], [MESSAGE], [signed("ES256")])  # type: ignore[list-item]
+
+
+def test_leaves_no_thread_behind() -> None:
+    before = threading.active_count()
+    good = signed("ES256")
+    assert (
+        verify_signatures("ES256", bare(), [MESSAGE] * 200, [good] * 200, threads=4) == b"\1" * 200
+    )
+    assert threading.active_count() == before
+
+
+def test_other_python_threads_run_meanwhile() -> None:
+    count = 400
+    good = signed("ES384")
+    done = threading.Event()
+    ticks = 0
+
+    def work() -> None:
+        verify_signatures("ES384", bare("ES384"), [MESSAGE] * count, [good] * count)
+        done.set()
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    while not done.wait(0.001):
+        ticks += 1
+    worker.join()
+    assert ticks > 3  # with the GIL held throughout, there would be one at most
+
+
+def test_capabilities_name_a_path_for_every_algorithm() -> None:
+    assert capabilities() == dict.fromkeys(algorithms.DEFAULT_ALGORITHMS, "openssl")
