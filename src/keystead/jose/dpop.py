@@ -65,6 +65,15 @@ class _Claims:
     token_hash: str | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenedProof:
+    """A well-formed proof and the key in it; nobody has checked that the key signed it."""
+
+    jws: CompactJws
+    claims: _Claims
+    key: PublicJwk
+
+
 def verify_proof(
     proofs: Sequence[str] | str,
     *,
@@ -99,13 +108,51 @@ def verify_proof(
 
     Raises ``ProofRejected`` for a failed check, ``Malformed`` for what does not decode.
     """
-    proof = _check_single(proofs)
-    jws = _check_well_formed(proof)
+    opened = open_proof(proofs, algorithms=algorithms)
+    check_proof_signature(opened)
+    return check_signed_proof(
+        opened,
+        method=method,
+        url=url,
+        now=now,
+        access_token=access_token,
+        expected_jkt=expected_jkt,
+        nonce=nonce,
+        max_age_s=max_age_s,
+        leeway_s=leeway_s,
+    )
+
+
+def open_proof(
+    proofs: Sequence[str] | str, *, algorithms: Set[str] = DEFAULT_ALGORITHMS
+) -> OpenedProof:
+    """Steps 1 to 5 and 7 of ``verify_proof``, for callers that verify signatures in batches."""
+    jws = _check_well_formed(_check_single(proofs))
     claims, jwk = _check_required(jws)
     _check_type(jws)
     _check_algorithm(jws, algorithms)
-    key = _check_public(jwk)
-    _check_signature(jws, key)
+    return OpenedProof(jws=jws, claims=claims, key=_check_public(jwk))
+
+
+def check_proof_signature(opened: OpenedProof) -> None:
+    """Step 6 of ``verify_proof``."""
+    _check_signature(opened.jws, opened.key)
+
+
+def check_signed_proof(
+    opened: OpenedProof,
+    *,
+    method: str,
+    url: str,
+    now: int,
+    access_token: str | None,
+    expected_jkt: str | None,
+    nonce: NonceCheck | None,
+    max_age_s: int = DEFAULT_MAX_AGE_S,
+    leeway_s: int = DEFAULT_LEEWAY_S,
+) -> Proof:
+    """Steps 8 to 12 of ``verify_proof``, of a proof whose signature was checked."""
+    claims, key = opened.claims, opened.key
     _check_method(claims, method)
     _check_url(claims, url)
     _check_nonce(claims, nonce)
