@@ -1083,6 +1083,11 @@ class AuditServiceStub:
                 request_serializer=keystead_dot_protocol_dot_keystead__v1__pb2.CheckpointRequest.SerializeToString,
                 response_deserializer=keystead_dot_protocol_dot_keystead__v1__pb2.SignedCheckpoint.FromString,
                 _registered_method=True)
+        self.ListCheckpoints = channel.unary_unary(
+                '/keystead.v1.AuditService/ListCheckpoints',
+                request_serializer=keystead_dot_protocol_dot_keystead__v1__pb2.ListCheckpointsRequest.SerializeToString,
+                response_deserializer=keystead_dot_protocol_dot_keystead__v1__pb2.ListCheckpointsResponse.FromString,
+                _registered_method=True)
 
 
 class AuditServiceServicer:
@@ -1109,6 +1114,13 @@ class AuditServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListCheckpoints(self, request, context):
+        """What verifying the whole trail takes besides its events.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AuditServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -1126,6 +1138,11 @@ def add_AuditServiceServicer_to_server(servicer, server):
                     servicer.Checkpoint,
                     request_deserializer=keystead_dot_protocol_dot_keystead__v1__pb2.CheckpointRequest.FromString,
                     response_serializer=keystead_dot_protocol_dot_keystead__v1__pb2.SignedCheckpoint.SerializeToString,
+            ),
+            'ListCheckpoints': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListCheckpoints,
+                    request_deserializer=keystead_dot_protocol_dot_keystead__v1__pb2.ListCheckpointsRequest.FromString,
+                    response_serializer=keystead_dot_protocol_dot_keystead__v1__pb2.ListCheckpointsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -1210,6 +1227,33 @@ class AuditService:
             '/keystead.v1.AuditService/Checkpoint',
             keystead_dot_protocol_dot_keystead__v1__pb2.CheckpointRequest.SerializeToString,
             keystead_dot_protocol_dot_keystead__v1__pb2.SignedCheckpoint.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListCheckpoints(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/keystead.v1.AuditService/ListCheckpoints',
+            keystead_dot_protocol_dot_keystead__v1__pb2.ListCheckpointsRequest.SerializeToString,
+            keystead_dot_protocol_dot_keystead__v1__pb2.ListCheckpointsResponse.FromString,
             options,
             channel_credentials,
             insecure,

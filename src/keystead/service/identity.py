@@ -1,0 +1,181 @@
+"""IdentityService: enrolled hosts and the registration entries below them.
+
+The administration socket reads and enrols; labels, entries and removals need a named person.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+
+from keystead.appraisal import endorsement
+from keystead.codec import base64url, json
+from keystead.errors import Malformed, NotFound, Reason
+from keystead.identity import entries as entry_rules
+from keystead.identity import spiffe
+from keystead.model import (
+    AuditAction,
+    AuditEvent,
+    EkId,
+    EnrolHost,
+    EnrolledHost,
+    EvidenceKind,
+    PutEntry,
+    RegistrationEntry,
+    RemoveEntry,
+    RemoveHost,
+    SpiffeId,
+)
+from keystead.ports import Clock, Store
+from keystead.service.roles import Caller, Role, require
+
+ENTRY_ID_BYTES = 12
+
+Labels = tuple[tuple[str, str], ...]
+
+
+class Identities:
+    """The identity use cases."""
+
+    def __init__(
+        self, *, trust_domain: str, store: Store, clock: Clock, default_binding_ttl_s: int
+    ) -> None:
+        self._trust_domain = trust_domain
+        self._store = store
+        self._clock = clock
+        self._default_binding_ttl_s = default_binding_ttl_s
+
+    async def enrol(
+        self,
+        caller: Caller,
+        *,
+        ek_public: bytes,
+        ek_certificate: bytes,
+        spiffe_id: str,
+        labels: Mapping[str, str],
+    ) -> EnrolledHost:
+        """Vouch for a host's EK. Whether its certificate has a trusted chain is not asked here
+        but at every attestation."""
+        require(caller, Role.ADMIN_SOCKET, Role.OPERATOR)
+        if labels:
+            require(caller, Role.OPERATOR)
+        key = endorsement.enrolment_key(ek_public=ek_public, ek_certificate=ek_certificate)
+        host = EnrolledHost(
+            ek=key.id,
+            ek_public_name=key.name.hex(),
+            spiffe_id=self._own_id(spiffe_id),
+            labels=_labels(labels),
+            enrolled_at=self._clock.now(),
+            enrolled_by=caller.name,
+        )
+        event = self._event(AuditAction.HOST_ENROLLED, caller, host.ek, host.spiffe_id)
+        await self._store.apply([EnrolHost(host=host)], events=[event])
+        return host
+
+    async def remove_host(self, caller: Caller, *, ek: str) -> None:
+        """Remove a host, all that hangs on it, and the grants of its workloads."""
+        require(caller, Role.ADMINISTRATOR)
+        host = await self._store.host(EkId(ek))
+        if host is None:
+            raise NotFound()
+        event = self._event(AuditAction.HOST_REMOVED, caller, ek, host.spiffe_id)
+        await self._store.apply([RemoveHost(ek=host.ek, at=self._clock.now())], events=[event])
+
+    async def hosts(self, caller: Caller) -> Sequence[EnrolledHost]:
+        """Every enrolled host."""
+        require(caller, Role.ADMIN_SOCKET, Role.OPERATOR)
+        return await self._store.hosts()
+
+    async def create_entry(
+        self,
+        caller: Caller,
+        *,
+        spiffe_id: str,
+        parent: str,
+        kind: str,
+        pcrs: Mapping[str, Mapping[int, tuple[str, ...]]],
+        labels: Mapping[str, str],
+        binding_ttl_s: int,
+    ) -> RegistrationEntry:
+        """Register a workload under an enrolled host, whose EK the entry pins."""
+        require(caller, Role.OPERATOR)
+        host = await self._host_named(self._own_id(parent))
+        if kind not in set(EvidenceKind):
+            raise Malformed(Reason.KIND_UNSUPPORTED, f"{kind!r}")
+        draft = RegistrationEntry(
+            id="",
+            spiffe_id=self._own_id(spiffe_id),
+            parent=host.spiffe_id,
+            kind=EvidenceKind(kind),
+            ek=host.ek,
+            pcrs=pcrs,
+            labels=_labels(labels),
+            binding_ttl_s=binding_ttl_s or self._default_binding_ttl_s,
+            created_at=self._clock.now(),
+            created_by=caller.name,
+        )
+        entry = entry_rules.with_id(draft, _entry_id(draft))
+        entry_rules.check_entry(entry, trust_domain=self._trust_domain)
+        event = self._event(AuditAction.ENTRY_CREATED, caller, entry.id, entry.spiffe_id)
+        await self._store.apply([PutEntry(entry=entry)], events=[event])
+        return entry
+
+    async def remove_entry(self, caller: Caller, *, id: str) -> None:
+        """Remove an entry, its bindings, and the grants of its workload."""
+        require(caller, Role.OPERATOR)
+        entry = await self._store.entry(id)
+        if entry is None:
+            raise NotFound()
+        event = self._event(AuditAction.ENTRY_REMOVED, caller, id, entry.spiffe_id)
+        await self._store.apply([RemoveEntry(id=id, at=self._clock.now())], events=[event])
+
+    async def entries(self, caller: Caller) -> Sequence[RegistrationEntry]:
+        """All to an operator; to a host, the entries that it parents and no others."""
+        require(caller, Role.ADMIN_SOCKET, Role.OPERATOR, Role.HOST)
+        if caller.has(Role.OPERATOR) or caller.has(Role.ADMIN_SOCKET):
+            return await self._store.entries()
+        return await self._store.entries(parent=caller.spiffe_id)
+
+    def _own_id(self, text: str) -> SpiffeId:
+        id = spiffe.parse_spiffe_id(text)
+        if spiffe.trust_domain(id) != self._trust_domain:
+            raise Malformed(Reason.SPIFFE_ID_INVALID, f"not in trust domain {self._trust_domain}")
+        return id
+
+    async def _host_named(self, id: SpiffeId) -> EnrolledHost:
+        for host in await self._store.hosts():
+            if host.spiffe_id == id:
+                return host
+        raise NotFound(Reason.EK_NOT_ENROLLED, f"no enrolled host is {id}")
+
+    def _event(self, action: AuditAction, caller: Caller, object: str, name: str) -> AuditEvent:
+        return AuditEvent(
+            action=action,
+            at=self._clock.now(),
+            caller=caller.name,
+            object=object,
+            detail={"spiffe_id": name},
+        )
+
+
+def _labels(labels: Mapping[str, str]) -> Labels:
+    found = tuple(sorted(labels.items()))
+    entry_rules.check_labels(found)
+    return found
+
+
+def _entry_id(entry: RegistrationEntry) -> str:
+    """The same registration asked for twice is one entry: its id is a hash of what it says."""
+    facts = json.canonical(
+        {
+            "spiffe_id": entry.spiffe_id,
+            "ek": entry.ek,
+            "kind": entry.kind.value,
+            "pcrs": {
+                bank: {str(index): sorted(values) for index, values in indexes.items()}
+                for bank, indexes in entry.pcrs.items()
+            },
+            "labels": [list(pair) for pair in entry.labels],
+        }
+    )
+    return base64url.encode(hashlib.sha256(facts).digest()[:ENTRY_ID_BYTES])

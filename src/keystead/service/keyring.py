@@ -1,0 +1,299 @@
+"""The issuer's keys: made in the hardware, one purpose each, rotated, and used.
+
+Private keys are never here. What is stored is the blob that only the same TPM can load, and the
+evidence of where it was made.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from keystead.codec import tpm2
+from keystead.codec.json import JSON
+from keystead.codec.reader import Reader
+from keystead.errors import ConfigurationError, NotFound, Reason, Unavailable
+from keystead.issuance import signing_keys
+from keystead.jose import jws
+from keystead.jose.jwk import PublicJwk, parse_public
+from keystead.model import (
+    AuditAction,
+    AuditEvent,
+    KeyEvidence,
+    KeyPurpose,
+    KeyState,
+    Kid,
+    Operation,
+    PutFact,
+    PutKey,
+    SetKeyState,
+    SignerTier,
+    SigningKey,
+    WrappedKey,
+)
+from keystead.ports import Clock, Endorsement, Entropy, SigningHardware, Store
+
+OWN_PURPOSES = (
+    KeyPurpose.TOKEN,
+    KeyPurpose.SVID,
+    KeyPurpose.STATUS,
+    KeyPurpose.EAR,
+    KeyPurpose.AUDIT,
+)
+"""Keystead's own keys: one of each exists from the first start on."""
+
+OWNER = signing_keys.OWN_OWNER
+CERTIFY_NONCE_BYTES = 32
+MAX_WRAPPED_BYTES = 2048
+"""Either half of a wrapped key: the largest, an RSA-2048 private area, has under 400 bytes."""
+FACT_AK = "tpm2.ak"
+FACT_EK = "tpm2.ek"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signed:
+    """A compact JWS, and the key that made it."""
+
+    jws: str
+    kid: Kid
+
+
+class Keyring:
+    """Every signing key of this installation, kept in memory as the store has them."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        hardware: SigningHardware,
+        clock: Clock,
+        entropy: Entropy,
+        tier: SignerTier,
+        token_algorithm: str,
+        publish_ahead_s: int,
+    ) -> None:
+        self._store = store
+        self._hardware = hardware
+        self._clock = clock
+        self._entropy = entropy
+        self._tier = tier
+        self._token_algorithm = token_algorithm
+        self._publish_ahead_s = publish_ahead_s
+        self._keys: dict[Kid, SigningKey] = {}
+        self._attestation_key: WrappedKey | None = None
+        self._endorsement: Endorsement | None = None
+
+    async def open(self) -> None:
+        """Load what is stored; on the first start make the AK and one key of each purpose.
+
+        ConfigurationError when the stored keys were made by another TPM: they cannot be loaded,
+        and making new ones silently would change the issuer's keys.
+        """
+        self._endorsement = await self._hardware.endorsement()
+        await self._check_same_tpm(self._endorsement)
+        self._attestation_key = await self._load_attestation_key()
+        await self.reload()
+        for purpose in OWN_PURPOSES:
+            algorithm = self._algorithm_of(purpose)
+            if signing_keys.active_key(tuple(self._keys.values()), purpose, algorithm) is None:
+                await self.create(purpose, algorithm=algorithm, caller=OWNER, at_once=True)
+
+    async def reload(self) -> None:
+        """Read every key again from the store."""
+        self._keys = {key.kid: key for key in await self._store.keys()}
+
+    def _algorithm_of(self, purpose: KeyPurpose) -> str:
+        return self._token_algorithm if purpose is KeyPurpose.TOKEN else "ES256"
+
+    async def _check_same_tpm(self, endorsement: Endorsement) -> None:
+        known = await self._store.fact(FACT_EK)
+        seen = hashlib.sha256(endorsement.public).digest()
+        if known is None:
+            await self._store.apply([PutFact(name=FACT_EK, value=seen)], events=())
+        elif known != seen:
+            raise ConfigurationError(
+                Reason.CONFIGURATION_INVALID,
+                "this state folder's keys were made by another TPM: give the service that TPM, "
+                "or a new state folder",
+            )
+
+    async def _load_attestation_key(self) -> WrappedKey:
+        stored = await self._store.fact(FACT_AK)
+        if stored is not None:
+            return _decode_wrapped_key(stored)
+        made = await self._hardware.create_attestation_key()
+        await self._store.apply(
+            [PutFact(name=FACT_AK, value=made.public + made.private)], events=()
+        )
+        return made
+
+    @property
+    def attestation_key(self) -> WrappedKey:
+        """The AK that certifies the keys."""
+        if self._attestation_key is None:
+            raise Unavailable(Reason.KEYS_UNAVAILABLE, "the keyring is not open")
+        return self._attestation_key
+
+    @property
+    def endorsement(self) -> Endorsement:
+        """The TPM's EK."""
+        if self._endorsement is None:
+            raise Unavailable(Reason.KEYS_UNAVAILABLE, "the keyring is not open")
+        return self._endorsement
+
+    def all(self) -> tuple[SigningKey, ...]:
+        """Every key, oldest first."""
+        return tuple(self._keys.values())
+
+    def get(self, kid: str) -> SigningKey:
+        """The key; NotFound."""
+        key = self._keys.get(Kid(kid))
+        if key is None:
+            raise NotFound(Reason.KEY_UNKNOWN)
+        return key
+
+    def active(self, purpose: KeyPurpose) -> SigningKey:
+        """The key that signs for one of our own purposes now."""
+        key = signing_keys.active_key(self.all(), purpose, self._algorithm_of(purpose))
+        if key is None:
+            raise Unavailable(Reason.KEYS_UNAVAILABLE, f"no active {purpose} key")
+        return key
+
+    def verification_keys(self, purpose: KeyPurpose) -> tuple[SigningKey, ...]:
+        """The keys whose signatures still count, newest last."""
+        now = self._clock.now()
+        return signing_keys.published(self.all(), purpose, now=now)
+
+    async def sign_own(
+        self, purpose: KeyPurpose, *, typ: str, claims: Mapping[str, JSON]
+    ) -> Signed:
+        """A compact JWS by the active key of ``purpose``."""
+        key = self.active(purpose)
+        return Signed(jws=await self.sign_with(key, typ=typ, claims=claims), kid=key.kid)
+
+    async def sign_with(self, key: SigningKey, *, typ: str, claims: Mapping[str, JSON]) -> str:
+        """A compact JWS by ``key``, whose purpose the caller has checked."""
+        header = {"alg": key.algorithm, "kid": key.kid, "typ": typ}
+        return await self.sign_input(key, jws.signing_input(header, claims))
+
+    async def sign_input(self, key: SigningKey, signing_input: bytes) -> str:
+        """The compact JWS of a signing input that names ``key`` in its header."""
+        digest = hashlib.sha256(signing_input).digest()
+        return jws.assemble(signing_input, await self._hardware.sign(key.wrapped, digest))
+
+    async def sign_digest(self, key: SigningKey, digest: bytes) -> bytes:
+        """A JOSE signature over a digest, by a key whose purpose the caller has checked."""
+        return await self._hardware.sign(key.wrapped, digest)
+
+    async def create(
+        self,
+        purpose: KeyPurpose,
+        *,
+        algorithm: str,
+        caller: str,
+        owner: str = OWNER,
+        allow_digest: bool = False,
+        at_once: bool,
+    ) -> SigningKey:
+        """Make a key in the hardware, with its evidence; active at once, or pending until relying
+        parties had ``publish_ahead_s`` to see it."""
+        now = self._clock.now()
+        wrapped = await self._hardware.create_signing_key(algorithm)
+        public = public_jwk(wrapped)
+        key = SigningKey(
+            kid=Kid(public.thumbprint),
+            purpose=purpose,
+            algorithm=algorithm,
+            state=KeyState.ACTIVE if at_once else KeyState.PENDING,
+            tier=self._tier,
+            owner=owner,
+            allow_digest=allow_digest,
+            jwk=public.to_dict(),
+            wrapped=wrapped,
+            evidence=await self._evidence(wrapped),
+            created_at=now,
+            activates_at=now if at_once else now + self._publish_ahead_s,
+        )
+        event = self._event(AuditAction.KEY_CREATED, key, caller=caller)
+        await self._store.apply([PutKey(key=key)], events=[event])
+        self._keys[key.kid] = key
+        return key
+
+    async def _evidence(self, wrapped: WrappedKey) -> KeyEvidence:
+        nonce = self._entropy.token(CERTIFY_NONCE_BYTES)
+        certified = await self._hardware.certify(
+            wrapped, attestation_key=self.attestation_key, qualifying_data=nonce
+        )
+        return KeyEvidence(
+            ek_public=self.endorsement.public,
+            ek_certificate=self.endorsement.certificate,
+            ek_certificate_chain=self.endorsement.chain,
+            ak_public=self.attestation_key.public,
+            qualifying_data=nonce,
+            certify_attest=certified.attest,
+            certify_signature=certified.signature,
+        )
+
+    async def rotate(self, purpose: KeyPurpose, *, owner: str, caller: str) -> SigningKey:
+        """Start the successor of the active key; :meth:`advance` activates it in time."""
+        current = signing_keys.active_key(self.all(), purpose, None, owner=owner)
+        if current is None:
+            raise NotFound(Reason.KEY_UNKNOWN, f"no active {purpose} key of {owner}")
+        return await self.create(
+            purpose,
+            algorithm=current.algorithm,
+            caller=caller,
+            owner=owner,
+            allow_digest=current.allow_digest,
+            at_once=False,
+        )
+
+    async def advance(self) -> None:
+        """Activate pending keys whose time has come and retire those they replace."""
+        now = self._clock.now()
+        steps = signing_keys.next_states(self.all(), now=now)
+        if not steps:
+            return
+        operations: list[Operation] = []
+        events: list[AuditEvent] = []
+        for kid, state in steps:
+            operations.append(SetKeyState(kid=kid, state=state, at=now))
+            events.append(self._event(_ACTION_OF[state], self._keys[kid], caller=OWNER))
+        await self._store.apply(operations, events=events)
+        for kid, state in steps:
+            retired_at = now if state is KeyState.RETIRED else None
+            self._keys[kid] = replace(self._keys[kid], state=state, retired_at=retired_at)
+
+    def _event(self, action: AuditAction, key: SigningKey, *, caller: str) -> AuditEvent:
+        return AuditEvent(
+            action=action,
+            at=self._clock.now(),
+            caller=caller,
+            object=key.kid,
+            detail={"purpose": key.purpose.value, "alg": key.algorithm, "owner": key.owner},
+        )
+
+
+_ACTION_OF = {
+    KeyState.ACTIVE: AuditAction.KEY_ACTIVATED,
+    KeyState.RETIRED: AuditAction.KEY_RETIRED,
+}
+
+
+def _decode_wrapped_key(stored: bytes) -> WrappedKey:
+    reader = Reader(stored)
+    public = tpm2.encode_tpm2b(reader.sized(max_bytes=MAX_WRAPPED_BYTES))
+    private = tpm2.encode_tpm2b(reader.sized(max_bytes=MAX_WRAPPED_BYTES))
+    reader.end()
+    return WrappedKey(public=public, private=private)
+
+
+def public_jwk(wrapped: WrappedKey) -> PublicJwk:
+    """The public key of a TPM key, as a JWK."""
+    return parse_public(tpm2.jwk_members(tpm2.parse_tpm2b_public(wrapped.public)))
+
+
+def jwks_document(keys: Sequence[SigningKey]) -> dict[str, JSON]:
+    """The JWK Set of these keys (RFC 7517 §5)."""
+    return signing_keys.jwks(keys)

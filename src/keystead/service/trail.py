@@ -1,0 +1,158 @@
+"""AuditService: the trail, read, followed, and sealed with checkpoints.
+
+A checkpoint says how long the chain is and where it ends, is signed by the audit key in the TPM,
+and holds the TPM's NV counter, which cannot be turned back with the disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+
+from keystead.audit import (
+    CheckpointClaims,
+    RefusalAggregator,
+    checkpoint_signing_input,
+    parse_checkpoint,
+)
+from keystead.audit.checkpoints import ANNOUNCED_COUNTER, parse_announced_counter
+from keystead.codec.json import JSON
+from keystead.errors import KeysteadError, NotFound, Reason
+from keystead.model import (
+    AuditAction,
+    AuditEvent,
+    ChainedEvent,
+    Checkpoint,
+    KeyPurpose,
+    PutCheckpoint,
+    PutFact,
+)
+from keystead.ports import Clock, SigningHardware, Store
+from keystead.service.keyring import Keyring, jwks_document
+from keystead.service.roles import Caller, Role, require
+
+MAX_EVENTS_A_PAGE = 1000
+TAIL_POLL_S = 0.2
+"""How often a follower looks; events are rarer than a database look-up is cheap."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seals:
+    """Every checkpoint, oldest first, the audit keys, and the TPM's counter as it is now."""
+
+    issuer: str
+    checkpoints: tuple[Checkpoint, ...]
+    jwks: dict[str, JSON]
+    counter: int
+    announced: int
+
+
+class Trail:
+    """The audit use cases."""
+
+    def __init__(
+        self,
+        *,
+        issuer: str,
+        store: Store,
+        hardware: SigningHardware,
+        keyring: Keyring,
+        clock: Clock,
+        refusals: RefusalAggregator,
+    ) -> None:
+        self._issuer = issuer
+        self._store = store
+        self._hardware = hardware
+        self._keyring = keyring
+        self._clock = clock
+        self._refusals = refusals
+        self._sealing = asyncio.Lock()
+
+    async def page(self, caller: Caller, *, after: int, limit: int) -> Sequence[ChainedEvent]:
+        """Events after a sequence number, at most a page of them."""
+        require(caller, Role.OPERATOR, Role.ADMIN_SOCKET)
+        page = min(limit, MAX_EVENTS_A_PAGE) if limit > 0 else MAX_EVENTS_A_PAGE
+        return await self._store.events(after=max(after, 0), limit=page)
+
+    async def tail(self, caller: Caller, *, after: int) -> AsyncIterator[ChainedEvent]:
+        """Events as they come, until the caller goes away."""
+        require(caller, Role.OPERATOR, Role.ADMIN_SOCKET)
+        last = max(after, 0)
+        while True:
+            events = await self._store.events(after=last, limit=MAX_EVENTS_A_PAGE)
+            for event in events:
+                yield event
+                last = event.sequence
+            if not events:
+                await asyncio.sleep(TAIL_POLL_S)
+
+    async def checkpoint(self, caller: Caller) -> Checkpoint:
+        """Seal the chain as it stands now."""
+        require(caller, Role.OPERATOR, Role.ADMIN_SOCKET)
+        return await self.seal(caller=caller.name)
+
+    async def seals(self, caller: Caller) -> Seals:
+        """The checkpoints, and what it takes to check them against the TPM."""
+        require(caller, Role.OPERATOR, Role.ADMIN_SOCKET)
+        return Seals(
+            issuer=self._issuer,
+            checkpoints=await self._store.checkpoints(),
+            jwks=jwks_document(self._keyring.verification_keys(KeyPurpose.AUDIT)),
+            counter=await self._hardware.read_counter(),
+            announced=parse_announced_counter(await self._store.fact(ANNOUNCED_COUNTER)),
+        )
+
+    async def seal(self, *, caller: str) -> Checkpoint:
+        """Count once more in the TPM, sign, store."""
+        async with self._sealing:
+            last = await self._store.last_event()
+            if last is None:
+                raise NotFound(Reason.NOT_FOUND, "no event yet")
+            checkpoint = await self._sign(last, counter=await self._count())
+            event = AuditEvent(
+                action=AuditAction.CHECKPOINT_SIGNED,
+                at=checkpoint.at,
+                caller=caller,
+                object=str(last.sequence),
+                detail={"counter": checkpoint.counter, "kid": checkpoint.kid},
+            )
+            await self._store.apply([PutCheckpoint(checkpoint=checkpoint)], events=[event])
+        return checkpoint
+
+    async def _count(self) -> int:
+        """Announce the value that the counter is about to reach, then reach it: a crash in between
+        does not look like a rollback."""
+        announced = str(await self._hardware.read_counter() + 1).encode()
+        await self._store.apply([PutFact(name=ANNOUNCED_COUNTER, value=announced)], events=())
+        return await self._hardware.increment_counter()
+
+    async def _sign(self, last: ChainedEvent, *, counter: int) -> Checkpoint:
+        claims = CheckpointClaims(
+            issuer=self._issuer,
+            sequence=last.sequence,
+            hash=last.hash,
+            counter=counter,
+            at=self._clock.now(),
+        )
+        key = self._keyring.active(KeyPurpose.AUDIT)
+        signing_input = checkpoint_signing_input(claims, kid=key.kid, algorithm=key.algorithm)
+        return parse_checkpoint(await self._keyring.sign_input(key, signing_input))
+
+    async def seal_if_grown(self) -> None:
+        """Seal unless nothing but the last checkpoint itself was written since."""
+        last = await self._store.last_event()
+        newest = await self._store.last_checkpoint()
+        if last is None or (newest is not None and last.sequence <= newest.sequence + 1):
+            return
+        await self.seal(caller="keystead")
+
+    def note_refusal(self, error: KeysteadError) -> None:
+        """Count a stranger's refusal; :meth:`flush_refusals` writes the counts."""
+        self._refusals.note(error.reason, error.step)
+
+    async def flush_refusals(self) -> None:
+        """Write what was counted as one event."""
+        event = self._refusals.drain(self._clock.now())
+        if event is not None:
+            await self._store.apply((), events=[event])
