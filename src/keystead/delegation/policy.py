@@ -97,6 +97,14 @@ class DelegationPolicy:
         ids = _allowed_by(result)
         if ids is None:
             raise self._denial(request, result)
+        return self._decision(ids)
+
+    def find_decision(self, request: DelegationRequest) -> Decision | None:
+        """As ``decide``; None, without any reason, where the policy says no."""
+        ids = _allowed_by(self._ask(request))
+        return None if ids is None else self._decision(ids)
+
+    def _decision(self, ids: list[str]) -> Decision:
         rules = [self.rules[id] for id in ids]
         return Decision(
             policies=tuple(ids),

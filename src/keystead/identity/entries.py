@@ -92,7 +92,7 @@ def check_entry(entry: RegistrationEntry, *, trust_domain: str) -> None:
         raise _wrong(4, f"binding_ttl_s must be {MIN_BINDING_TTL_S} to {MAX_BINDING_TTL_S}")
     for bank, values in entry.pcrs.items():
         _check_bank(bank, values)
-    _check_labels(entry.labels)
+    check_labels(entry.labels)
 
 
 def _is_of(entry: RegistrationEntry, host: EnrolledHost, kind: EvidenceKind) -> bool:
@@ -136,7 +136,8 @@ def _check_bank(bank: str, values: Mapping[int, tuple[str, ...]]) -> None:
             raise _wrong(5, f"PCR {index} of {bank} needs {chars} lower-case hex digits")
 
 
-def _check_labels(labels: tuple[tuple[str, str], ...]) -> None:
+def check_labels(labels: tuple[tuple[str, str], ...]) -> None:
+    """Step 6 of an entry, and the rule for a host's own labels."""
     if len(labels) > MAX_LABELS:
         raise _wrong(6, f"more than {MAX_LABELS} labels")
     if any(not name or len(name) + len(value) > MAX_LABEL_CHARS for name, value in labels):

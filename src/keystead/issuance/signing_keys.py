@@ -92,8 +92,8 @@ def jwks(keys: Iterable[SigningKey]) -> dict[str, JSON]:
 def check_external_payload(claims: Mapping[str, JSON], *, typ: str, issuer: str) -> None:
     """Raise ``Refused`` (payload_names_this_issuer) unless an external key may sign this.
 
-    1. ``iss`` is a string or absent; 2. it is not this issuer's name, nor a spelling that a careless
-    reader would take for it; 3. ``typ`` is none that Keystead gives a meaning to.
+    1. ``iss`` is a string or absent; 2. it is not this issuer's name, nor a spelling that a
+    careless reader would take for it; 3. ``typ`` is none that Keystead gives a meaning to.
     """
     iss = claims.get("iss", "")
     if not isinstance(iss, str):
