@@ -1,0 +1,60 @@
+"""Nonces and proofs that may be used once, and forgetting them when nobody could use them again.
+
+What was forgotten is never accepted again: when rows are deleted, the latest ``until`` among them
+stays, and a key with that ``until`` or an earlier one is refused from then on, because the store
+can no longer know. A clock that jumps ahead and back makes it refuse, not forget.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+from keystead.errors import Reason, Replayed
+from keystead.model import UseOnce
+
+REPLAY_REASONS = {
+    "proof": Reason.PROOF_REPLAYED,
+    "challenge": Reason.CHALLENGE_REPLAYED,
+    "handover": Reason.SUBJECT_TOKEN_REPLAYED,
+}
+# Rows that one transaction deletes at most: twice what a batch of exchanges adds, so that
+# forgetting keeps up, and few enough not to be felt.
+PRUNE_ROWS = 1_024
+
+_USE = """
+INSERT INTO used_once (space, key, until) SELECT ?1, ?2, ?3
+WHERE NOT EXISTS (SELECT 1 FROM forgotten WHERE space = ?1 AND until >= ?3)
+ON CONFLICT DO NOTHING
+"""
+_FORGET = """
+DELETE FROM used_once WHERE (space, key) IN
+    (SELECT space, key FROM used_once WHERE until < ?1 ORDER BY until LIMIT ?2)
+RETURNING space, until
+"""
+_REMEMBER_FORGETTING = """
+INSERT INTO forgotten (space, until) VALUES (?1, ?2)
+ON CONFLICT DO UPDATE SET until = max(until, excluded.until)
+"""
+_PRUNE_RESULTS = """
+DELETE FROM results WHERE id IN
+    (SELECT id FROM results WHERE expires_at < ?1 ORDER BY expires_at LIMIT ?2)
+"""
+
+
+def use(connection: sqlite3.Connection, operation: UseOnce) -> None:
+    """Remember the key, or raise Replayed with the reason of its space."""
+    reason = REPLAY_REASONS[operation.space]
+    row = (operation.space, operation.key, operation.until)
+    if connection.execute(_USE, row).rowcount == 0:
+        raise Replayed(reason)
+
+
+def prune(connection: sqlite3.Connection, *, before: int) -> bool:
+    """Delete some of what ended before that time; whether there may be more of it."""
+    forgotten = connection.execute(_FORGET, (before, PRUNE_ROWS)).fetchall()
+    latest: dict[str, int] = {}
+    for space, until in forgotten:
+        latest[space] = max(until, latest.get(space, until))
+    connection.executemany(_REMEMBER_FORGETTING, list(latest.items()))
+    results = connection.execute(_PRUNE_RESULTS, (before, PRUNE_ROWS)).rowcount
+    return max(len(forgotten), results) >= PRUNE_ROWS

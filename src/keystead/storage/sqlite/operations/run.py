@@ -1,0 +1,63 @@
+"""The table of operations."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import assert_never
+
+from keystead.model import (
+    BindKey,
+    EnrolHost,
+    Operation,
+    PutCheckpoint,
+    PutEntry,
+    PutFact,
+    PutGrant,
+    PutKey,
+    PutResult,
+    RemoveEntry,
+    RemoveHost,
+    RequireLiveBinding,
+    RequireLiveGrant,
+    RevokeGrant,
+    SetKeyState,
+    UseOnce,
+)
+from keystead.storage.sqlite.operations import bindings, grants, hosts, keys, once
+
+
+def run_operation(connection: sqlite3.Connection, operation: Operation) -> None:
+    """Run one operation; raises its documented error, or sqlite3.Error."""
+    match operation:
+        case UseOnce():
+            once.use(connection, operation)
+        case RequireLiveBinding():
+            bindings.require_live(connection, operation)
+        case RequireLiveGrant():
+            grants.require_live(connection, operation)
+        case PutResult():
+            bindings.put_result(connection, operation)
+        case BindKey():
+            bindings.bind(connection, operation)
+        case PutGrant():
+            grants.put(connection, operation)
+        case RevokeGrant():
+            grants.revoke(connection, operation)
+        case EnrolHost():
+            hosts.enrol(connection, operation)
+        case RemoveHost():
+            hosts.remove(connection, operation)
+        case PutEntry():
+            hosts.put_entry(connection, operation)
+        case RemoveEntry():
+            hosts.remove_entry(connection, operation)
+        case PutKey():
+            keys.put(connection, operation)
+        case SetKeyState():
+            keys.set_state(connection, operation)
+        case PutCheckpoint():
+            keys.put_checkpoint(connection, operation)
+        case PutFact():
+            keys.put_fact(connection, operation)
+        case _:
+            assert_never(operation)
