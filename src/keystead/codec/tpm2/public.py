@@ -74,6 +74,18 @@ class PublicHead:
     scheme: Scheme
     scheme_hash: HashAlgorithm | None
 
+    def describes(self, area: PublicArea) -> bool:
+        """Whether ``area`` is of a key with these parameters."""
+        return self == PublicHead(
+            kind=area.type,
+            name_algorithm=area.name_algorithm,
+            attributes=area.attributes,
+            auth_policy=area.auth_policy,
+            symmetric=area.symmetric,
+            scheme=area.scheme,
+            scheme_hash=area.scheme_hash,
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublicArea:

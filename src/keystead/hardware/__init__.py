@@ -1,0 +1,1 @@
+"""Adapters to what holds keys; nothing here knows a stage."""
