@@ -1,7 +1,7 @@
 """Whose users are believed, and how: subject tokens of configured issuers and of our own.
 
-    origin = peek_origin(subject_token)      # unverified: only to fetch the right keys
-    subject = verify_subject_token(subject_token, token_type=…, issuers=…, key_sets=…, …)
+    issuer, kid = peek(subject_token)      # unverified: only to fetch the right keys
+    subject = verify_subject_token(subject_token, token_type=…, issuers=…, keys=…, …)
 
 An issuer is believed about its own users only, for the clients and token types that configuration
 names, and only where the token names Keystead as an audience.
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from keystead.codec import json
 from keystead.codec.json import JSON
@@ -74,15 +75,14 @@ class SubjectIssuer:
             raise ConfigurationError(None, f"subject issuer {self.issuer}: an AAL is 1 to 3")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TokenOrigin:
+class TokenOrigin(NamedTuple):
     """What a token claims about its issuer and key. Nothing has been verified."""
 
     issuer: str
     kid: str | None
 
 
-def peek_origin(token: str, *, max_bytes: int = MAX_TOKEN_BYTES) -> TokenOrigin:
+def peek(token: str, *, max_bytes: int = MAX_TOKEN_BYTES) -> TokenOrigin:
     """The unverified ``iss`` and ``kid``, good for choosing keys and for nothing else.
 
     Raises ``Malformed`` where the token does not decode.
@@ -97,14 +97,15 @@ def verify_subject_token(
     *,
     token_type: TokenType,
     issuers: Mapping[str, SubjectIssuer],
-    key_sets: Mapping[str, JwkSet],
+    keys: JwkSet,
     own_issuer: str,
     now: int,
     leeway_s: int = DEFAULT_LEEWAY_S,
 ) -> SubjectClaims:
     """The user that ``token`` speaks of, after these checks; an error carries the number.
 
-    ``key_sets[own_issuer]`` holds the keys of purpose ``token`` and no others.
+    ``keys`` are those of the issuer that ``peek`` names; for ``own_issuer``, the keys of purpose
+    ``token`` and no others.
 
     1. Its unverified ``iss`` selects a configured issuer, or this one (subject_issuer_unknown).
     2. The declared type is a subject token's and accepted from it (token_type_unsupported).
@@ -118,9 +119,8 @@ def verify_subject_token(
     Raises ``Malformed``, ``TokenRejected`` or ``Refused``. Tokens of our own: ``own_tokens``.
     """
     with at_step(1):
-        origin = peek_origin(token)
+        origin = peek(token)
     if origin.issuer == own_issuer:
-        keys = _key_set(key_sets, own_issuer)
         return verify_own_token(
             token, token_type=token_type, keys=keys, issuer=own_issuer, now=now, leeway_s=leeway_s
         )
@@ -130,7 +130,6 @@ def verify_subject_token(
     with at_step(2):
         _check_declared(token_type, issuer)
     with at_step(3):
-        keys = _key_set(key_sets, issuer.issuer)
         jwt = _verify(token, token_type, issuer, keys, now, leeway_s)
     with at_step(4):
         token_kinds.check_kind(token_type, header=jwt.header, claims=jwt.claims)
@@ -148,13 +147,6 @@ def verify_subject_token(
 def _check_declared(token_type: TokenType, issuer: SubjectIssuer) -> None:
     if token_type not in _SUBJECT_TYPES or token_type not in issuer.token_types:
         raise Refused(Reason.TOKEN_TYPE_UNSUPPORTED, f"{issuer.issuer}: {token_type}")
-
-
-def _key_set(key_sets: Mapping[str, JwkSet], issuer: str) -> JwkSet:
-    keys = key_sets.get(issuer)
-    if keys is None:
-        raise TokenRejected(Reason.KEY_UNKNOWN, f"no keys of {issuer}")
-    return keys
 
 
 def _verify(

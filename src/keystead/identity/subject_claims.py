@@ -20,8 +20,8 @@ MAX_SUB_CHARS = 255
 MAX_NAME_CHARS = 512
 # RFC 6749 scope strings: some tens of scopes of moderate length.
 MAX_SCOPE_CHARS = 4_096
-# RFC 8176 lists some twenty methods.
-MAX_AMR = 32
+# A sign-in has a few of RFC 8176's methods; relying parties refuse more.
+MAX_AMR = 16
 _JKT_CHARS = 43
 
 

@@ -7,8 +7,12 @@ grant revoked, and a token made from this one falls with it.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from keystead.codec.json import JSON
 from keystead.identity.subject_claims import TokenType
+from keystead.identity.token_kinds import ACCESS_TOKEN_TYP as ACCESS_TOKEN_TYP
+from keystead.identity.token_kinds import HAND_OVER_TYP as HAND_OVER_TYP
 from keystead.issuance.exchange import ExchangeDecision
 from keystead.model import Actor, BoundKey, GrantId, IssuedToken, Residency, Subject
 
@@ -17,48 +21,71 @@ DPOP_TOKEN_TYPE = "DPoP"
 NOT_AN_ACCESS_TOKEN = "N_A"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnsignedToken:
+    """What a token key signs: the header's ``typ`` and the claims."""
+
+    typ: str
+    claims: dict[str, JSON]
+
+
+def unsigned_token(
+    decision: ExchangeDecision,
+    *,
+    bound: BoundKey,
+    issuer: str,
+    jti: str,
+    grant: GrantId | None = None,
+) -> UnsignedToken:
+    """The access token, or the hand-over token, that was decided.
+
+    ``grant`` is the grant that was made or renewed; without one the token hangs on the grant
+    behind its subject token, if there is one.
+    """
+    build = _hand_over_claims if decision.hand_over else access_token_claims
+    typ = HAND_OVER_TYP if decision.hand_over else ACCESS_TOKEN_TYP
+    return UnsignedToken(
+        typ=typ, claims=build(decision, bound=bound, issuer=issuer, jti=jti, grant=grant)
+    )
+
+
 def access_token_claims(
     decision: ExchangeDecision,
     *,
     bound: BoundKey,
     issuer: str,
-    now: int,
     jti: str,
-    txn: str,
-    grant_id: GrantId | None = None,
+    grant: GrantId | None = None,
 ) -> dict[str, JSON]:
     """The claims of a delegated access token (RFC 9068), ``typ: at+jwt``."""
-    claims = _common(decision, audience=decision.audience, issuer=issuer, now=now, jti=jti, txn=txn)
-    claims["act"] = act_claim(decision.actor)
-    claims["cnf"] = {"jkt": bound.jkt, "residency": residency_claim(bound.residency)}
-    if grant_id is not None:
-        claims["grant_id"] = grant_id
-    return claims
+    grant_id = grant or decision.parent_grant
+    return {
+        **_common(decision, audience=decision.audience, issuer=issuer, jti=jti),
+        "act": act_claim(decision.actor),
+        "cnf": {"jkt": bound.jkt, "residency": residency_claim(bound.residency)},
+        **({"grant_id": grant_id} if grant_id is not None else {}),
+    }
 
 
-def hand_over_claims(
+def _hand_over_claims(
     decision: ExchangeDecision,
     *,
     bound: BoundKey,
     issuer: str,
-    now: int,
     jti: str,
-    txn: str,
+    grant: GrantId | None = None,
 ) -> dict[str, JSON]:
-    """The claims of a hand-over token, ``typ: keystead-handover+jwt``: addressed to the issuer,
-    for one exchange by the agent in ``may_act``, and bound, so that nothing takes it for a bearer
-    token."""
-    claims = _common(decision, audience=issuer, issuer=issuer, now=now, jti=jti, txn=txn)
-    claims["act"] = act_claim(decision.actor)
-    claims["may_act"] = {"sub": decision.may_act, "iss": issuer}
-    claims["cnf"] = {"jkt": bound.jkt, "residency": residency_claim(bound.residency)}
+    """As an access token, but addressed to the issuer, for one exchange by the agent in
+    ``may_act``. It is bound all the same, so that nothing takes it for a bearer token."""
     hand_over: dict[str, JSON] = {"audience": decision.audience}
     if decision.subject.client is not None:
         hand_over["client"] = decision.subject.client
-    claims["handover"] = hand_over
-    if decision.require_grant is not None:
-        claims["grant_id"] = decision.require_grant
-    return claims
+    return {
+        **access_token_claims(decision, bound=bound, issuer=issuer, jti=jti, grant=grant),
+        "aud": issuer,
+        "may_act": {"sub": decision.may_act, "iss": issuer},
+        "handover": hand_over,
+    }
 
 
 def issued_token(
@@ -101,9 +128,7 @@ def residency_claim(residency: Residency) -> dict[str, JSON]:
     }
 
 
-def _common(
-    decision: ExchangeDecision, *, audience: str, issuer: str, now: int, jti: str, txn: str
-) -> dict[str, JSON]:
+def _common(decision: ExchangeDecision, *, audience: str, issuer: str, jti: str) -> dict[str, JSON]:
     subject = decision.subject
     return {
         "iss": issuer,
@@ -111,10 +136,11 @@ def _common(
         "aud": audience,
         "client_id": decision.agent,
         "scope": " ".join(decision.scopes),
-        "iat": now,
-        "exp": now + decision.lifetime_s,
+        "iat": decision.issued_at,
+        "exp": decision.expires_at,
         "jti": jti,
-        "txn": decision.txn or txn,
+        # The first token of a chain gives its name to the whole chain.
+        "txn": decision.txn or jti,
         **_authentication(subject),
         "sub_id": {"format": "iss_sub", "iss": subject.issuer, "sub": subject.sub},
     }

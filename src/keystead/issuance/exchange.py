@@ -9,19 +9,23 @@ decides nothing: ``may_act`` holds whether or not an actor token was sent.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from hashlib import sha256
 
 from keystead.delegation.audiences import MAX_TOKEN_LIFETIME_S, Audience, Audiences
 from keystead.delegation.grants import check_live, check_renewal
 from keystead.delegation.policy import Decision, DelegationPolicy, DelegationRequest
 from keystead.delegation.schema import PolicyAction
 from keystead.errors import Reason, Refused
-from keystead.identity.actor_tokens import ActorClaims
 from keystead.identity.own_tokens import HAND_OVER_LIFETIME_S
 from keystead.identity.spiffe import trust_domain
 from keystead.identity.steps import at_step
 from keystead.identity.subject_claims import MAX_ACT_DEPTH, SubjectClaims
 from keystead.issuance.request import ExchangeRequest, RefreshRequest
-from keystead.model import Actor, BoundKey, Grant, GrantId, SpiffeId, Subject
+from keystead.jose.jwt import DEFAULT_LEEWAY_S
+from keystead.model import Actor, BoundKey, Grant, GrantId, SpiffeId, Subject, UseOnce
+
+# Keys of `UseOnce` start with the time, so that rows of one minute lie together.
+_TIME_BYTES = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,9 +33,9 @@ class ExchangeDecision:
     """Yes: what to issue, and what must still hold when it is made durable.
 
     ``audience`` is the resource server, also of a hand-over, whose token is addressed to the
-    issuer. ``require_grant`` must be live in the same unit of work; ``use_once`` is the ``jti`` of
-    a hand-over token that this exchange spends, until ``use_once_until``. ``grant_ttl_s`` is how
-    long a new grant lasts; None: none is made.
+    issuer. ``spent`` is the hand-over token that this exchange uses up, and ``parent_grant`` the
+    grant it hangs on: both belong into the unit of work that issues. ``grant_ttl_s`` is how long a
+    new grant lasts; None: none is made.
     """
 
     subject: Subject
@@ -39,14 +43,19 @@ class ExchangeDecision:
     actor: Actor
     audience: str
     scopes: tuple[str, ...]
-    lifetime_s: int
+    issued_at: int
+    expires_at: int
     policies: tuple[str, ...]
     may_act: SpiffeId | None = None
     grant_ttl_s: int | None = None
-    require_grant: GrantId | None = None
-    use_once: str | None = None
-    use_once_until: int | None = None
+    parent_grant: GrantId | None = None
+    spent: tuple[UseOnce, ...] = ()
     txn: str | None = None
+
+    @property
+    def lifetime_s(self) -> int:
+        """``expires_in`` of the answer."""
+        return self.expires_at - self.issued_at
 
     @property
     def hand_over(self) -> bool:
@@ -63,12 +72,13 @@ def decide_exchange(
     audiences: Audiences,
     issuer: str,
     now: int,
-    actor: ActorClaims | None = None,
+    actor_expires_at: int | None = None,
     parent: Grant | None = None,
 ) -> ExchangeDecision:
     """What the agent of ``bound`` gets for ``subject``; ``Refused`` with the number of the check.
 
-    ``parent`` is the grant that ``subject.grant_id`` names, if there is one in the store.
+    ``parent`` is the grant that ``subject.grant_id`` names, if the store has it;
+    ``actor_expires_at`` is the end of the actor token, if one was sent.
 
     1. ``client_id``, if sent, is the agent (client_mismatch).
     2. The key is still bound (binding_expired).
@@ -98,7 +108,7 @@ def decide_exchange(
         audience = _check_target(request, subject, audiences, issuer)
     with at_step(7):
         scopes = _check_scopes(request.scopes, subject.scopes, audience)
-    lifetime_s = _check_lifetime(request, subject, bound, audience, actor, parent, now)
+    lifetime_s = _check_lifetime(request, subject, bound, audience, actor_expires_at, parent, now)
     action = PolicyAction.HANDOVER if request.may_act else PolicyAction.EXCHANGE
     asked = DelegationRequest(
         action=action,
@@ -120,13 +130,13 @@ def decide_exchange(
         actor=chain,
         audience=audience.uri,
         scopes=scopes,
-        lifetime_s=_shortened(lifetime_s, decision),
+        issued_at=now,
+        expires_at=now + _shortened(lifetime_s, decision),
         policies=decision.policies + (grant.policies if grant else ()),
         may_act=request.may_act,
         grant_ttl_s=grant.grant_ttl_s if grant else None,
-        require_grant=subject.grant_id,
-        use_once=subject.jti if subject.hand_over else None,
-        use_once_until=subject.expires_at if subject.hand_over else None,
+        parent_grant=subject.grant_id,
+        spent=_spent(subject),
         txn=subject.txn,
     )
 
@@ -138,6 +148,7 @@ def decide_renewal(
     bound: BoundKey,
     policy: DelegationPolicy,
     audiences: Audiences,
+    issuer: str,
     now: int,
 ) -> ExchangeDecision:
     """What the agent of ``bound`` gets for its grant; ``Refused`` with the number of the check.
@@ -185,12 +196,13 @@ def decide_renewal(
     return ExchangeDecision(
         subject=grant.subject,
         agent=grant.agent,
-        actor=replace(grant.actor, attestation=bound.residency.kind.value),
+        actor=_check_chain(grant.actor, bound, issuer),
         audience=audience.uri,
         scopes=scopes,
-        lifetime_s=_shortened(lifetime_s, decision),
+        issued_at=now,
+        expires_at=now + _shortened(lifetime_s, decision),
         policies=decision.policies,
-        require_grant=grant.id,
+        parent_grant=grant.parent,
     )
 
 
@@ -277,14 +289,14 @@ def _check_lifetime(
     subject: SubjectClaims,
     bound: BoundKey,
     audience: Audience,
-    actor: ActorClaims | None,
+    actor_expires_at: int | None,
     parent: Grant | None,
     now: int,
 ) -> int:
     """Seconds until the first input ends. Leeway is for verifying, not for issuing."""
     ends = [subject.expires_at, bound.expires_at]
-    if actor is not None:
-        ends.append(actor.expires_at)
+    if actor_expires_at is not None:
+        ends.append(actor_expires_at)
     if parent is not None:
         ends.append(parent.expires_at)
     most_s = HAND_OVER_LIFETIME_S if request.may_act else MAX_TOKEN_LIFETIME_S
@@ -311,6 +323,15 @@ def _check_chain(history: Actor | None, bound: BoundKey, issuer: str) -> Actor:
         raise Refused(Reason.LIMIT_EXCEEDED, f"more than {MAX_ACT_DEPTH} actors", step=10)
     kind = bound.residency.kind.value
     return Actor(sub=bound.spiffe_id, iss=issuer, attestation=kind, act=history)
+
+
+def _spent(subject: SubjectClaims) -> tuple[UseOnce, ...]:
+    """The one use of a hand-over token, remembered until nobody's clock could still accept it."""
+    if not subject.hand_over or subject.jti is None:
+        return ()
+    until = subject.expires_at + DEFAULT_LEEWAY_S
+    key = until.to_bytes(_TIME_BYTES, "big") + sha256(subject.jti.encode()).digest()
+    return (UseOnce(space="handover", key=key, until=until),)
 
 
 def _ask_for_grant(

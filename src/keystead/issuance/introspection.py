@@ -1,27 +1,61 @@
-"""Token introspection (RFC 7662 §2.2): what an active token of ours says, ``act`` included.
+"""Token introspection (RFC 7662 §2.2): what a live token of ours says, ``act`` included.
 
-The server verifies the token and asks whether its grant is live; this only chooses what to tell.
-A token that is not active says nothing else, not even why.
+A token that is not active says nothing else, not even why. Whether its grant still lives is the
+store's to say: ``grant_of`` names it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+from keystead.codec import json
 from keystead.codec.json import JSON
-from keystead.issuance.claims import DPOP_TOKEN_TYPE, NOT_AN_ACCESS_TOKEN
+from keystead.errors import Malformed, TokenRejected
+from keystead.identity.subject_claims import MAX_NAME_CHARS
+from keystead.identity.token_kinds import ACCESS_TOKEN_TYP
+from keystead.issuance.claims import DPOP_TOKEN_TYPE
+from keystead.jose.jwk import JwkSet
+from keystead.jose.jwt import verify_jwt
+from keystead.model import GrantId
 
-INACTIVE: Mapping[str, JSON] = {"active": False}
-
-# RFC 7662 §2.2, RFC 8693 §4, RFC 9470 §6.2, RFC 7800; the rest are ours (docs/tokens.md).
+# RFC 7662 §2.2, RFC 8693 §4, RFC 9470 §6.2, RFC 7800, RFC 9493; the rest are ours.
 _TOLD = (
     *("iss", "sub", "aud", "client_id", "scope", "iat", "exp", "jti", "txn"),
     *("auth_time", "acr", "amr", "aal", "sub_id", "act", "may_act", "cnf", "status"),
 )
 
 
-def active_response(claims: Mapping[str, JSON]) -> dict[str, JSON]:
+INACTIVE: dict[str, JSON] = {"active": False}
+"""The answer for every token that is not a live one of ours; not to be changed."""
+
+
+def active_claims(token: str, *, keys: JwkSet, issuer: str, now: int) -> Mapping[str, JSON] | None:
+    """The verified claims of an access token of ours, or None. ``keys`` are the token keys.
+
+    No leeway: we compare with our own clock.
+    """
+    try:
+        jwt = verify_jwt(
+            token,
+            keys=keys,
+            types={ACCESS_TOKEN_TYP},
+            issuer=issuer,
+            audience=None,
+            now=now,
+            leeway_s=0,
+        )
+    except (Malformed, TokenRejected):
+        return None
+    return jwt.claims
+
+
+def grant_of(claims: Mapping[str, JSON]) -> GrantId | None:
+    """The grant that a verified token hangs on."""
+    grant = json.find_str(claims, "grant_id", max_chars=MAX_NAME_CHARS)
+    return None if grant is None else GrantId(grant)
+
+
+def response(claims: Mapping[str, JSON]) -> dict[str, JSON]:
     """The answer for a verified, live token with these claims."""
-    token_type = NOT_AN_ACCESS_TOKEN if "handover" in claims else DPOP_TOKEN_TYPE
     told = {name: claims[name] for name in _TOLD if name in claims}
-    return {"active": True, "token_type": token_type, **told}
+    return {"active": True, "token_type": DPOP_TOKEN_TYPE, **told}

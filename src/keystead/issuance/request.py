@@ -18,8 +18,8 @@ from keystead.identity.spiffe import parse_workload_id
 from keystead.identity.subject_claims import TokenType
 from keystead.model import SpiffeId
 
-GRANT_TYPE_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
-GRANT_TYPE_REFRESH = "refresh_token"
+TOKEN_EXCHANGE_GRANT = "urn:ietf:params:oauth:grant-type:token-exchange"
+REFRESH_GRANT = "refresh_token"
 
 # Everything known, a client assertion, and room for what others add.
 MAX_PARAMETERS = 32
@@ -81,9 +81,9 @@ def parse_form(pairs: Sequence[tuple[str, str]]) -> ExchangeRequest | RefreshReq
     """
     single, targets = _check_parameters(pairs)
     grant_type = _need(single, "grant_type", step=2)
-    if grant_type == GRANT_TYPE_EXCHANGE:
+    if grant_type == TOKEN_EXCHANGE_GRANT:
         return _exchange(single, targets)
-    if grant_type == GRANT_TYPE_REFRESH:
+    if grant_type == REFRESH_GRANT:
         return _refresh(single, targets)
     raise Refused(Reason.GRANT_TYPE_UNSUPPORTED, "another grant_type", step=2)
 
