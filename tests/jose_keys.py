@@ -13,9 +13,13 @@ HASHES = {"ES256": hashes.SHA256(), "ES384": hashes.SHA384(), "ES512": hashes.SH
 PrivateKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey
 
 
-@cache
 def private_key(algorithm: str = "ES256", name: str = "holder") -> PrivateKey:
     """The key called ``name``: the same one for one test run."""
+    return _private_key(algorithm, name)
+
+
+@cache
+def _private_key(algorithm: str, name: str) -> PrivateKey:
     if algorithm in CURVES:
         return ec.generate_private_key(CURVES[algorithm])
     if algorithm in ("EdDSA", "Ed25519"):
