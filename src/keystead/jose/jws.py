@@ -88,7 +88,7 @@ def verify_compact(
 
 def check_algorithm(jws: CompactJws, algorithms: Set[str]) -> None:
     """Raise ``TokenRejected`` (``algorithm_not_allowed``) unless the header's is one of these."""
-    if jws.algorithm not in algorithms or jws.algorithm not in DEFAULT_ALGORITHMS:
+    if jws.algorithm not in algorithms:
         raise TokenRejected(Reason.ALGORITHM_NOT_ALLOWED, f"algorithm {jws.algorithm[:32]!r}")
 
 

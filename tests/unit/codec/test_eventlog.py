@@ -141,6 +141,7 @@ SOME = {SHA1: bytes(20), SHA256: bytes(32)}
         agile_event(4, 5, b"x", {SHA1: bytes(20), 0x12: bytes(32)}),  # another algorithm
         agile_event(4, 5, b"x", {**SOME, 0x12: bytes(32)}),
         struct.pack("<III", 4, 5, 2) + (struct.pack("<H", 4) + bytes(20)) * 2 + b"\1\0\0\0x",
+        struct.pack("<III", 0, 3, 2) + (struct.pack("<H", 4) + bytes(20)) * 2 + b"\1\0\0\0x",
         struct.pack("<III", 4, 5, 0xFFFFFFFF),
     ],
 )
@@ -162,10 +163,16 @@ def test_informational_events_may_name_no_pcr() -> None:
         spec_id({0x12: 0}),
         spec_id(dict.fromkeys(range(0x20, 0x29), 32)),  # too many
         sha1_event(0, 3, b"Spec ID Event03\0", bytes(20)),
+        sha1_event(0, 3, eventlog.parse(HEAD).events[0].data + b"\0", bytes(20)),
     ],
 )
 def test_rejects_a_bad_algorithm_list(head: bytes) -> None:
     assert refused(head) is Reason.MALFORMED
+
+
+def test_vendor_information_is_skipped() -> None:
+    head = spec_id({SHA1: 20, SHA256: 32}, vendor=b"vendor")
+    assert len(eventlog.parse(head + agile_event(4, 5, b"x")).events) == 2
 
 
 def test_unknown_algorithms_are_read_by_their_declared_size() -> None:

@@ -52,6 +52,13 @@ def test_rejects_a_signature_of_another_length(algorithm: str) -> None:
         assert refused(algorithm, key, bent) is Reason.SIGNATURE_INVALID
 
 
+@pytest.mark.parametrize(("algorithm", "size"), [("ES256", 32), ("ES384", 48), ("ES512", 66)])
+def test_rejects_a_longer_spelling_of_the_same_numbers(algorithm: str, size: int) -> None:
+    good = signed(algorithm)
+    longer = good[:size] + b"\0" + good[size:]
+    assert refused(algorithm, public_jwk(algorithm), longer) is Reason.SIGNATURE_INVALID
+
+
 def test_rejects_der_where_raw_is_expected() -> None:
     der = algorithms.ecdsa_der_from_raw("ES256", signed("ES256"))
     assert refused("ES256", public_jwk(), der) is Reason.SIGNATURE_INVALID
