@@ -1,0 +1,182 @@
+"""The checks of :class:`keystead.relying.Verifier` in their order, for one request and for many.
+
+Signatures (steps 5 and 19) stand apart from what comes before and after them, so that a batch has
+all of them verified in one call while everything else goes through the very same functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence, Set
+from dataclasses import dataclass, field
+
+from keystead.errors import KeysteadError, Malformed, ProofRejected, Reason, TokenRejected
+from keystead.jose import algorithms
+from keystead.jose.dpop import (
+    NonceCheck,
+    OpenedProof,
+    Proof,
+    check_proof_signature,
+    check_signed_proof,
+    open_proof,
+    replay_window_s,
+)
+from keystead.jose.jwk import PublicJwk
+from keystead.jose.jws import CompactJws, check_algorithm, parse_compact
+from keystead.jose.jwt import normalise_type, parse_claims
+from keystead.model import VerifiedToken
+from keystead.relying.claims import TokenRules, check_claims
+from keystead.relying.jwks import JwksSource
+from keystead.relying.nonces import NonceSource
+from keystead.relying.replay import ReplayStore
+from keystead.relying.requirements import Requirements, check_required
+from keystead.relying.steps import Step
+
+TOKEN_TYPE = "at+jwt"
+# Delegated tokens take about 1 KiB; web servers cap all headers together at 8 to 16 KiB.
+MAX_TOKEN_BYTES = 8_192
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestToVerify:
+    """One request: its token, its ``DPoP`` header or headers, its method and its own URL."""
+
+    token: str = field(repr=False)
+    proof: str | Sequence[str] | None = field(repr=False)
+    method: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyedToken:
+    """A decoded token and the issuer's key that must have signed it; not believed yet."""
+
+    jws: CompactJws
+    key: PublicJwk
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checks:
+    """What one verifier was configured with, and one method a stage."""
+
+    keys: JwksSource
+    algorithms: Set[str]
+    rules: TokenRules
+    requirements: Requirements
+    proof_max_age_s: int
+    replay: ReplayStore
+    nonces: NonceSource | None
+
+    def request(
+        self, jws: CompactJws, request: RequestToVerify, *, now: int, scopes: Iterable[str]
+    ) -> VerifiedToken:
+        """Steps 4 to 20 of one request whose token is decoded; never waits for keys."""
+        token = self.token(jws, now=now, scopes=scopes)
+        opened = self.open_proof(token, request)
+        if opened is not None:
+            check_proof_signature(opened)
+            proof = self.check_proof(opened, token, request, now=now)
+            self.remember(proof, now=now)
+        return token
+
+    def token(self, jws: CompactJws, *, now: int, scopes: Iterable[str] = ()) -> VerifiedToken:
+        """Steps 4 to 18."""
+        keyed = self.find_key(jws, now=now)
+        check_signature(keyed)
+        return self.check_token(keyed, now=now, scopes=scopes)
+
+    def decode(self, token: str) -> CompactJws:
+        """Steps 1 to 3: a compact JWS that says it is an access token, by an allowed algorithm."""
+        jws = _decode(token)
+        if normalise_type(jws.typ) != TOKEN_TYPE:
+            raise TokenRejected(Reason.TYPE_MISMATCH, f"typ {jws.typ!r}", step=Step.TYPE)
+        try:
+            check_algorithm(jws, self.algorithms)
+        except TokenRejected as error:
+            error.step = Step.ALGORITHM
+            raise
+        return jws
+
+    def find_key(self, jws: CompactJws, *, now: int) -> KeyedToken:
+        """Step 4: one of the issuer's keys."""
+        return KeyedToken(jws=jws, key=self.keys.find(jws.kid, now=now))
+
+    def check_token(
+        self, token: KeyedToken, *, now: int, scopes: Iterable[str] = ()
+    ) -> VerifiedToken:
+        """Steps 6 to 18, of a token whose signature was checked."""
+        try:
+            claims = parse_claims(token.jws.payload)
+        except Malformed as error:
+            error.step = Step.DECODE
+            raise
+        verified = check_claims(claims, rules=self.rules, now=now)
+        check_required(
+            verified, self.requirements, scopes=scopes, now=now, leeway_s=self.rules.leeway_s
+        )
+        return verified
+
+    def open_proof(self, token: VerifiedToken, request: RequestToVerify) -> OpenedProof | None:
+        """Step 19 up to the proof's signature; None where nothing binds the token."""
+        if token.jkt is None:
+            if request.proof:
+                raise TokenRejected(
+                    Reason.BINDING_MISSING, "a proof for an unbound token", step=Step.CONFIRMATION
+                )
+            return None
+        if request.proof is None:
+            raise ProofRejected(Reason.PROOF_MISSING, step=1)
+        try:
+            return open_proof(request.proof)
+        except Malformed as error:
+            error.step = Step.PROOF
+            raise
+
+    def check_proof(
+        self, opened: OpenedProof, token: VerifiedToken, request: RequestToVerify, *, now: int
+    ) -> Proof:
+        """The rest of step 19, of a proof whose signature was checked."""
+        try:
+            return check_signed_proof(
+                opened,
+                method=request.method,
+                url=request.url,
+                now=now,
+                access_token=request.token,
+                expected_jkt=token.jkt,
+                nonce=self._nonce_check(now),
+                max_age_s=self.proof_max_age_s,
+                leeway_s=self.rules.leeway_s,
+            )
+        except Malformed as error:
+            error.step = Step.PROOF
+            raise
+
+    def remember(self, proof: Proof, *, now: int) -> None:
+        """Step 20: last, so that only a proof that opened something is remembered."""
+        first = proof.issued_at - self.rules.leeway_s
+        window_s = replay_window_s(self.proof_max_age_s, self.rules.leeway_s)
+        self.replay.remember(proof.jkt, proof.jti, first=first, last=first + window_s - 1, now=now)
+
+    def _nonce_check(self, now: int) -> NonceCheck | None:
+        nonces = self.nonces
+        if nonces is None:
+            return None
+        return lambda nonce: nonces.check(nonce, now=now)
+
+
+def check_signature(token: KeyedToken) -> None:
+    """Step 5: the key suits the algorithm and made the signature."""
+    jws = token.jws
+    try:
+        algorithms.verify(jws.algorithm, token.key, jws.signing_input, jws.signature)
+    except TokenRejected as error:
+        error.step = Step.SIGNATURE
+        raise
+
+
+def _decode(token: str) -> CompactJws:
+    try:
+        return parse_compact(token, max_bytes=MAX_TOKEN_BYTES)
+    except KeysteadError as error:
+        error.step = Step.DECODE
+        raise

@@ -1,0 +1,285 @@
+"""The claims of a delegated access token, from JSON to a ``VerifiedToken``, one check a function.
+
+Source: RFC 9068 §2.2 and §4 (access tokens), RFC 8693 §4.1 (``act``), RFC 7800 and RFC 9449 §6
+(``cnf``). What a claim must be for one API (its scopes, its AAL) is in
+:mod:`keystead.relying.requirements`; here is what every token must be.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeVar
+
+from keystead.codec import json
+from keystead.codec.json import JSON
+from keystead.errors import Malformed, Reason, TokenRejected
+from keystead.jose.jwt import find_date
+from keystead.model import (
+    Actor,
+    EvidenceKind,
+    Freshness,
+    Jkt,
+    Protection,
+    Residency,
+    ResultId,
+    VerifiedToken,
+)
+from keystead.relying.steps import Step
+
+# Longer chains are nobody's delegation; RFC 8693 sets no bound.
+MAX_ACT_DEPTH = 8
+# RFC 7519 leaves ``jti`` and ``txn`` open; ours are 22 characters.
+MAX_JTI_CHARS = 256
+MAX_SCOPE_CHARS = 4_096
+MAX_AUDIENCES = 20
+MAX_AMR_VALUES = 16
+# NIST SP 800-63B knows three authenticator assurance levels.
+MAX_AAL = 3
+
+# RFC 6749 §3.3: scope-token = 1*( %x21 / %x23-5B / %x5D-7E ), one space between two.
+_SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]++(?: [\x21\x23-\x5b\x5d-\x7e]++)*+")
+# Base64url of a SHA-256: the last of 43 characters has two bits that must be zero.
+_SHA256 = re.compile(r"[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]")
+# Other confirmation methods would go unchecked here, so a token that has one is refused.
+_CONFIRMATIONS = frozenset({"jkt", "residency"})
+
+# What each kind of evidence can prove: only a TPM itself says that a key cannot leave it.
+PROVABLE: Mapping[EvidenceKind, frozenset[Protection]] = {
+    EvidenceKind.TPM2: frozenset({Protection.NON_EXPORTABLE, Protection.NONE}),
+}
+
+_T = TypeVar("_T")
+_E = TypeVar("_E", bound=StrEnum)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenRules:
+    """What every token must satisfy at one relying party; times in seconds."""
+
+    issuer: str
+    audience: str
+    leeway_s: int
+    max_lifetime_s: int
+    dpop_required: bool
+
+
+def check_claims(claims: Mapping[str, JSON], *, rules: TokenRules, now: int) -> VerifiedToken:
+    """Steps 6 to 15. Raises ``TokenRejected`` with its reason and step."""
+    issuer = check_issuer(claims, rules.issuer)
+    audience = check_audience(claims, rules.audience)
+    issued_at, expires_at = check_times(claims, now=now, leeway_s=rules.leeway_s)
+    check_lifetime(issued_at, expires_at, rules.max_lifetime_s)
+    user, client_id, jti, txn = check_identities(claims)
+    actor = check_actor(claims)
+    scopes = check_scope(claims)
+    aal, acr, amr, auth_time = check_authentication(claims, latest=now + rules.leeway_s)
+    confirmation = check_confirmation(claims, dpop_required=rules.dpop_required)
+    return VerifiedToken(
+        user=user,
+        issuer=issuer,
+        client_id=client_id,
+        agent=actor.sub if actor is not None else client_id,
+        actor=actor,
+        scopes=scopes,
+        audience=audience,
+        aal=aal,
+        acr=acr,
+        amr=amr,
+        auth_time=auth_time,
+        residency=check_residency(confirmation, latest=now + rules.leeway_s),
+        jkt=Jkt(json.get_str(confirmation, "jkt")) if confirmation else None,
+        jti=jti,
+        txn=txn,
+        issued_at=issued_at,
+        expires_at=expires_at,
+    )
+
+
+def check_issuer(claims: Mapping[str, JSON], issuer: str) -> str:
+    """``iss`` is exactly ours, character by character (RFC 9068 §4)."""
+    if _get(json.get_str, claims, "iss", step=Step.ISSUER) != issuer:
+        raise TokenRejected(Reason.ISSUER_MISMATCH, "iss is another issuer's", step=Step.ISSUER)
+    return issuer
+
+
+def check_audience(claims: Mapping[str, JSON], audience: str) -> tuple[str, ...]:
+    """``aud`` names us; it may name others too (RFC 9068 §4)."""
+    found = _get(json.find_str_or_list, claims, "aud", step=Step.AUDIENCE, max_items=MAX_AUDIENCES)
+    if found is None or audience not in found:
+        raise TokenRejected(Reason.AUDIENCE_MISMATCH, f"aud {found!r}", step=Step.AUDIENCE)
+    return found
+
+
+def check_times(claims: Mapping[str, JSON], *, now: int, leeway_s: int) -> tuple[int, int]:
+    """``now`` is before ``exp`` and not before ``iat`` and ``nbf``, with the leeway; (iat, exp)."""
+    expires_at = _date(_get(find_date, claims, "exp", step=Step.TIMES))
+    issued_at = _date(_get(find_date, claims, "iat", step=Step.TIMES))
+    not_before = _find(find_date, claims, "nbf", step=Step.TIMES)
+    if now >= expires_at + leeway_s:
+        raise TokenRejected(Reason.EXPIRED, f"exp {expires_at}, now {now}", step=Step.TIMES)
+    for name, date in (("iat", issued_at), ("nbf", not_before)):
+        if date is not None and now < date - leeway_s:
+            raise TokenRejected(Reason.NOT_YET_VALID, f"{name} {date}, now {now}", step=Step.TIMES)
+    return issued_at, expires_at
+
+
+def check_lifetime(issued_at: int, expires_at: int, max_lifetime_s: int) -> None:
+    """It lives for at most ``max_lifetime_s``, and for some time at all."""
+    if expires_at <= issued_at:
+        raise TokenRejected(Reason.CLAIM_INVALID, "exp is not after iat", step=Step.LIFETIME)
+    if expires_at - issued_at > max_lifetime_s:
+        lifetime_s = expires_at - issued_at
+        raise TokenRejected(
+            Reason.LIFETIME_TOO_LONG, f"lives for {lifetime_s} s", step=Step.LIFETIME
+        )
+
+
+def check_identities(claims: Mapping[str, JSON]) -> tuple[str, str, str, str | None]:
+    """``sub``, ``client_id``, ``jti`` (RFC 9068 §2.2 requires them) and ``txn``, if any."""
+    step = Step.IDENTITIES
+    return (
+        _get(json.get_str, claims, "sub", step=step),
+        _get(json.get_str, claims, "client_id", step=step),
+        _get(json.get_str, claims, "jti", step=step, max_chars=MAX_JTI_CHARS),
+        _find(json.find_str, claims, "txn", step=step, max_chars=MAX_JTI_CHARS),
+    )
+
+
+def check_actor(claims: Mapping[str, JSON]) -> Actor | None:
+    """``act``: every actor in the chain has a ``sub``, and the chain ends (RFC 8693 §4.1)."""
+    links: list[Mapping[str, JSON]] = []
+    link = _find(json.find_object, claims, "act", step=Step.ACTOR)
+    while link is not None:
+        if len(links) == MAX_ACT_DEPTH:
+            raise TokenRejected(
+                Reason.CLAIM_INVALID, f"act is deeper than {MAX_ACT_DEPTH}", step=Step.ACTOR
+            )
+        links.append(link)
+        link = _find(json.find_object, link, "act", step=Step.ACTOR)
+    actor: Actor | None = None
+    for members in reversed(links):
+        actor = Actor(
+            sub=_get(json.get_str, members, "sub", step=Step.ACTOR, within="act."),
+            iss=_find(json.find_str, members, "iss", step=Step.ACTOR),
+            attestation=_find(json.find_str, members, "attestation", step=Step.ACTOR),
+            act=actor,
+        )
+    return actor
+
+
+def check_scope(claims: Mapping[str, JSON]) -> tuple[str, ...]:
+    """``scope``, where there is one, is one string as RFC 6749 §3.3 spells it."""
+    scope = _find(json.find_str, claims, "scope", step=Step.SCOPE, max_chars=MAX_SCOPE_CHARS)
+    if scope is None:
+        return ()
+    if not _SCOPE.fullmatch(scope):
+        raise TokenRejected(Reason.CLAIM_INVALID, "scope is not RFC 6749's", step=Step.SCOPE)
+    return tuple(scope.split(" "))
+
+
+def check_authentication(
+    claims: Mapping[str, JSON], *, latest: int
+) -> tuple[int | None, str | None, tuple[str, ...], int | None]:
+    """``aal``, ``acr``, ``amr`` and ``auth_time``, as far as they are there."""
+    step = Step.AUTHENTICATION
+    aal = _find(json.find_int, claims, "aal", step=step, minimum=1, maximum=MAX_AAL)
+    acr = _find(json.find_str, claims, "acr", step=step)
+    amr = _find(json.find_str_list, claims, "amr", step=step, max_items=MAX_AMR_VALUES)
+    auth_time = _find(find_date, claims, "auth_time", step=step)
+    if auth_time is not None and auth_time > latest:
+        raise TokenRejected(Reason.CLAIM_INVALID, "auth_time is in the future", step=step)
+    return aal, acr, amr or (), auth_time
+
+
+def check_confirmation(
+    claims: Mapping[str, JSON], *, dpop_required: bool
+) -> Mapping[str, JSON] | None:
+    """``cnf`` has a ``jkt`` and nothing that would go unchecked; None where there is no ``cnf``."""
+    confirmation = _find(json.find_object, claims, "cnf", step=Step.CONFIRMATION)
+    if confirmation is None and not dpop_required:
+        return None
+    if confirmation is None or "jkt" not in confirmation:
+        raise TokenRejected(Reason.BINDING_MISSING, "no cnf.jkt", step=Step.CONFIRMATION)
+    if not confirmation.keys() <= _CONFIRMATIONS:
+        raise TokenRejected(
+            Reason.CLAIM_INVALID, "cnf has another confirmation method", step=Step.CONFIRMATION
+        )
+    _thumbprint(confirmation, "jkt", step=Step.CONFIRMATION)
+    return confirmation
+
+
+def check_residency(confirmation: Mapping[str, JSON] | None, *, latest: int) -> Residency | None:
+    """``cnf.residency`` is complete, and claims nothing that its kind cannot prove."""
+    step = Step.RESIDENCY
+    if confirmation is None:
+        return None
+    members = _find(json.find_object, confirmation, "residency", step=step)
+    if members is None:
+        return None
+    residency = Residency(
+        kind=_choice(EvidenceKind, members, "kind"),
+        protection=_choice(Protection, members, "protection"),
+        hardware=_get(json.get_bool, members, "hardware", step=step, within="residency."),
+        verified_at=_get(json.get_int, members, "verified_at", step=step, within="residency."),
+        freshness=_choice(Freshness, members, "freshness"),
+        policy=_get(json.get_str, members, "policy", step=step, within="residency."),
+        result=ResultId(_thumbprint(members, "result", step=step)),
+    )
+    if residency.protection not in PROVABLE[residency.kind]:
+        raise TokenRejected(Reason.CLAIM_INVALID, "residency its kind cannot prove", step=step)
+    if residency.hardware and residency.protection is Protection.NONE:
+        raise TokenRejected(Reason.CLAIM_INVALID, "hardware that protects nothing", step=step)
+    if residency.verified_at > latest:
+        raise TokenRejected(Reason.CLAIM_INVALID, "verified_at is in the future", step=step)
+    return residency
+
+
+def _get(
+    read: Callable[..., _T],
+    members: Mapping[str, JSON],
+    name: str,
+    *,
+    step: Step,
+    within: str = "",
+    **bounds: int,
+) -> _T:
+    """A member that must be there."""
+    if name not in members:
+        raise TokenRejected(Reason.CLAIM_MISSING, within + name, step=step)
+    return _find(read, members, name, step=step, **bounds)
+
+
+def _find(
+    read: Callable[..., _T], members: Mapping[str, JSON], name: str, *, step: Step, **bounds: int
+) -> _T:
+    """A member by one of the codec's readers, whose ``Malformed`` becomes ``claim_invalid``."""
+    try:
+        return read(members, name, **bounds)
+    except Malformed as error:
+        raise TokenRejected(Reason.CLAIM_INVALID, error.detail, step=step) from error
+
+
+def _date(found: int | None) -> int:
+    if found is None:
+        raise TokenRejected(Reason.CLAIM_MISSING, "exp or iat", step=Step.TIMES)
+    return found
+
+
+def _choice(choices: type[_E], members: Mapping[str, JSON], name: str) -> _E:
+    text = _get(json.get_str, members, name, step=Step.RESIDENCY, within="residency.")
+    try:
+        return choices(text)
+    except ValueError as error:
+        raise TokenRejected(
+            Reason.CLAIM_INVALID, f"residency.{name} is unknown", step=Step.RESIDENCY
+        ) from error
+
+
+def _thumbprint(members: Mapping[str, JSON], name: str, *, step: Step) -> str:
+    text = _get(json.get_str, members, name, step=step)
+    if not _SHA256.fullmatch(text):
+        raise TokenRejected(Reason.CLAIM_INVALID, f"{name} is not a SHA-256", step=step)
+    return text

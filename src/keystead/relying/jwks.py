@@ -1,0 +1,199 @@
+"""The issuer's public keys: given once, or read from a file or URL and kept fresh.
+
+    jwks_source({"keys": [...]})                       # as given, for ever
+    jwks_source("/etc/issuer.jwks.json")               # read again when it must be
+    jwks_source("https://issuer.example/jwks")         # fetched, cached, refreshed
+
+A source that can be refreshed answers from what it has; it fetches in a thread of its own, so that
+nobody but a caller who cannot be answered otherwise waits. It never falls back to "no check":
+without a set that is young enough it raises ``Unavailable``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from pathlib import Path
+from threading import Lock, Thread
+from typing import Protocol
+
+from keystead.codec.json import JSON
+from keystead.errors import ConfigurationError, KeysteadError, Reason, TokenRejected, Unavailable
+from keystead.jose.jwk import MAX_SET_BYTES, JwkSet, PublicJwk, parse_set
+from keystead.relying.steps import Step
+
+# How old a set may be before it is fetched again, in the background.
+DEFAULT_MAX_AGE_S = 300
+# For how long the last good set stands in for an issuer that cannot be reached: keys that were
+# withdrawn stay trusted for no longer than this.
+DEFAULT_MAX_STALE_S = 3_600
+# Strangers choose the kid, so it may not make us fetch more often than this.
+REFRESH_INTERVAL_S = 60
+# How long a caller whose key is unknown waits for a fetch, and how long a fetch may take.
+DEFAULT_TIMEOUT_S = 5.0
+
+
+class JwksSource(Protocol):
+    """Where a verifier's keys come from; safe to call from any thread."""
+
+    def find(self, kid: str | None, *, now: int) -> PublicJwk:
+        """The key called ``kid``, without waiting.
+
+        Raises ``TokenRejected`` (``key_unknown``), or ``Unavailable`` (``keys_unavailable``) when
+        there is no set that is young enough to say so.
+        """
+        ...
+
+    def refresh(self, kid: str | None, *, now: int) -> Future[None] | None:
+        """Start what fetching is due; a future only if ``find`` had better wait for it.
+
+        The future is done when the fetch has ended, well or not, and never raises.
+        """
+        ...
+
+    @property
+    def timeout_s(self) -> float:
+        """How long to wait for such a future."""
+        ...
+
+
+class StaticJwks:
+    """A key set that is given once."""
+
+    timeout_s = 0.0
+
+    def __init__(self, jwks: Mapping[str, JSON]) -> None:
+        self._keys = _usable_set(jwks)
+
+    def find(self, kid: str | None, *, now: int) -> PublicJwk:
+        """See :meth:`JwksSource.find`."""
+        return _find(self._keys, kid)
+
+    def refresh(self, kid: str | None, *, now: int) -> Future[None] | None:
+        """Nothing ever needs to be fetched."""
+        return None
+
+
+class CachedJwks:
+    """A key set that ``fetch`` reads, kept for ``max_age_s`` and refreshed in the background.
+
+    ``fetch`` returns the document's bytes or raises ``KeysteadError`` or ``OSError``; it runs in a
+    thread. An unknown ``kid`` has it run at once, but at most every ``REFRESH_INTERVAL_S``. When it
+    fails, the last good set serves until it is ``max_stale_s`` old.
+    """
+
+    def __init__(
+        self,
+        fetch: Callable[[], bytes],
+        *,
+        max_age_s: int = DEFAULT_MAX_AGE_S,
+        max_stale_s: int = DEFAULT_MAX_STALE_S,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+    ) -> None:
+        if not 0 < max_age_s <= max_stale_s:
+            raise ConfigurationError(detail="max_age_s is above 0 and not above max_stale_s")
+        self.timeout_s = timeout_s
+        self._fetch = fetch
+        self._max_age_s = max_age_s
+        self._max_stale_s = max_stale_s
+        self._lock = Lock()
+        self._keys: JwkSet | None = None
+        self._fetched_at = 0
+        self._tried_at: int | None = None
+        self._under_way: Future[None] | None = None
+        self._last_error = "nothing fetched yet"
+
+    def find(self, kid: str | None, *, now: int) -> PublicJwk:
+        """See :meth:`JwksSource.find`."""
+        keys = self._young_enough(now)
+        if keys is None:
+            raise Unavailable(
+                Reason.KEYS_UNAVAILABLE,
+                self._last_error,
+                step=Step.KEY,
+                retry_after_s=REFRESH_INTERVAL_S,
+            )
+        return _find(keys, kid)
+
+    def refresh(self, kid: str | None, *, now: int) -> Future[None] | None:
+        """See :meth:`JwksSource.refresh`."""
+        keys = self._young_enough(now)
+        missing = keys is None or (kid is not None and keys.get(kid) is None)
+        if not missing and abs(now - self._fetched_at) < self._max_age_s:
+            return None
+        future = self._start(now)
+        return future if missing else None
+
+    def _young_enough(self, now: int) -> JwkSet | None:
+        # abs: after a clock that was wrong for a while, "fetched in the future" is not young.
+        keys, age_s = self._keys, abs(now - self._fetched_at)
+        return keys if keys is not None and age_s <= self._max_stale_s else None
+
+    def _start(self, now: int) -> Future[None] | None:
+        """The fetch that is under way, begun now unless the last one is too recent."""
+        with self._lock:
+            if self._under_way is not None:
+                return self._under_way
+            if self._tried_at is not None and abs(now - self._tried_at) < REFRESH_INTERVAL_S:
+                return None
+            self._tried_at = now
+            self._under_way = future = Future[None]()
+        Thread(target=self._run, args=(future, now), name="keystead-jwks", daemon=True).start()
+        return future
+
+    def _run(self, future: Future[None], now: int) -> None:
+        try:
+            keys = _usable_set(self._fetch())
+            with self._lock:
+                self._keys, self._fetched_at = keys, now
+        except (KeysteadError, OSError) as error:
+            self._last_error = f"{type(error).__name__}: {error}"
+        except Exception as error:  # a defect must not end in a verifier that waits for ever
+            self._last_error = f"defect: {error!r}"
+            raise
+        finally:
+            with self._lock:
+                self._under_way = None
+            future.set_result(None)
+
+
+def jwks_source(
+    jwks: Mapping[str, JSON] | str | Path | JwksSource, *, timeout_s: float = DEFAULT_TIMEOUT_S
+) -> JwksSource:
+    """The source that ``jwks`` means: a key set, a URL, a file's path, or a source as it is.
+
+    A file or key set that cannot be used raises at once; a URL is fetched when first needed.
+    """
+    if isinstance(jwks, Mapping):
+        return StaticJwks(jwks)
+    if isinstance(jwks, str) and "://" in jwks:
+        from keystead.relying.jwks_http import fetcher
+
+        return CachedJwks(fetcher(jwks, timeout_s=timeout_s), timeout_s=timeout_s)
+    if isinstance(jwks, str | Path):
+        path = Path(jwks)
+        _usable_set(_read(path))
+        return CachedJwks(lambda: _read(path), timeout_s=timeout_s)
+    return jwks
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_SET_BYTES + 1)  # one more, so that the parser sees the excess
+    except OSError as error:
+        raise ConfigurationError(detail=f"jwks: {error}") from error
+
+
+def _usable_set(jwks: bytes | Mapping[str, JSON]) -> JwkSet:
+    keys = parse_set(jwks)
+    if not any(key.kid is not None for key in keys):
+        raise ConfigurationError(detail="jwks: no key that verifies signatures and has a kid")
+    return keys
+
+
+def _find(keys: JwkSet, kid: str | None) -> PublicJwk:
+    key = keys.get(kid) if kid is not None else None
+    if key is None:
+        raise TokenRejected(Reason.KEY_UNKNOWN, f"kid {kid!r}", step=Step.KEY)
+    return key
