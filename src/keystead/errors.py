@@ -64,6 +64,7 @@ class Reason(StrEnum):
     EK_CHAIN_UNTRUSTED = "ek_chain_untrusted"
     EK_CERTIFICATE_PROFILE = "ek_certificate_profile"
     EK_MISMATCH = "ek_mismatch"
+    EK_ATTRIBUTES = "ek_attributes"
     EK_NOT_ENROLLED = "ek_not_enrolled"
     AK_CHAIN_UNTRUSTED = "ak_chain_untrusted"
     AK_MISMATCH = "ak_mismatch"
@@ -129,6 +130,12 @@ class Reason(StrEnum):
     CONFLICT = "conflict"
     RATE_LIMITED = "rate_limited"
     LIMIT_EXCEEDED = "limit_exceeded"
+    DEADLINE_EXCEEDED = "deadline_exceeded"
+
+    # Requests that a door turns away before any use case sees them.
+    TLS_REQUIRED = "tls_required"
+    METHOD_NOT_ALLOWED = "method_not_allowed"
+    CONTENT_TYPE_UNSUPPORTED = "content_type_unsupported"
 
     # Parts that are away.
     HARDWARE_UNAVAILABLE = "hardware_unavailable"

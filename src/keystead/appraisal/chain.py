@@ -1,0 +1,111 @@
+"""From a certificate to a trust anchor, at a given time.
+
+OpenSSL builds and checks the path (RFC 5280 §6): signatures, validity, BasicConstraints, path
+lengths, keyCertSign, critical extensions. What its defaults leave to the caller is checked here:
+the path ends at one of the pinned roots, is short, and uses no weak hash or key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+from OpenSSL import crypto
+
+from keystead.appraisal.anchors import Anchor, AnchorSet, load
+from keystead.codec.certificate import parse_certificate
+from keystead.errors import EvidenceRejected, Malformed, Reason
+
+MAX_PATH_CERTIFICATES: Final = 6
+"""Leaf, up to four CAs and the root; the longest vendor path has five."""
+
+MIN_RSA_BITS: Final = 2_048
+MIN_EC_BITS: Final = 256
+
+# sha{256,384,512}WithRSAEncryption, RSASSA-PSS, ecdsa-with-SHA{256,384,512}. SHA-1 and older are
+# not here: chosen-prefix collisions make forged certificates a matter of money.
+STRONG_SIGNATURES: Final = frozenset(
+    {
+        "1.2.840.113549.1.1.10",
+        "1.2.840.113549.1.1.11",
+        "1.2.840.113549.1.1.12",
+        "1.2.840.113549.1.1.13",
+        "1.2.840.10045.4.3.2",
+        "1.2.840.10045.4.3.3",
+        "1.2.840.10045.4.3.4",
+    }
+)
+
+
+def verify_chain(
+    leaf: bytes,
+    *,
+    intermediates: Sequence[bytes],
+    anchors: AnchorSet,
+    now: int,
+    reason: Reason = Reason.EK_CHAIN_UNTRUSTED,
+    step: int | None = None,
+) -> Anchor:
+    """The anchor that ``leaf`` (DER) chains to at ``now`` (Unix seconds).
+
+    ``intermediates`` are what the attester sent; nothing in them is trusted. Raises
+    EvidenceRejected with ``reason`` and ``step``.
+    """
+    try:
+        path = _build(leaf, intermediates=intermediates, anchors=anchors, now=now)
+        return _check_path(path, anchors)
+    except _Untrusted as error:
+        raise EvidenceRejected(reason, str(error), step=step) from error
+
+
+class _Untrusted(Exception):
+    """Why, in words for the log."""
+
+
+def _build(
+    leaf: bytes, *, intermediates: Sequence[bytes], anchors: AnchorSet, now: int
+) -> list[crypto.X509]:
+    store = crypto.X509Store()
+    try:
+        for anchor in anchors.anchors:
+            store.add_cert(load(anchor.der))
+        store.set_time(datetime.fromtimestamp(now, UTC).replace(tzinfo=None))
+        helpers = [load(der) for der in (*intermediates, *anchors.intermediates)]
+        context = crypto.X509StoreContext(store, load(leaf), helpers)
+        return context.get_verified_chain()
+    except Malformed as error:
+        raise _Untrusted(error.detail) from error
+    except crypto.X509StoreContextError as error:
+        raise _Untrusted(str(error)) from error
+
+
+def _check_path(path: Sequence[crypto.X509], anchors: AnchorSet) -> Anchor:
+    if not 2 <= len(path) <= MAX_PATH_CERTIFICATES:
+        raise _Untrusted(f"a path of {len(path)} certificates")
+    ders = [crypto.dump_certificate(crypto.FILETYPE_ASN1, each) for each in path]
+    anchor = anchors.by_hash(hashlib.sha256(ders[-1]).digest())
+    if anchor is None:
+        raise _Untrusted("the path does not end at a pinned root")
+    for der in ders[:-1]:  # The root is trusted by its hash, not by its signature.
+        _check_signature_algorithm(der)
+    for certificate in path:
+        _check_key(certificate)
+    return anchor
+
+
+def _check_signature_algorithm(der: bytes) -> None:
+    try:
+        algorithm = parse_certificate(der).signature_algorithm
+    except Malformed as error:
+        raise _Untrusted(error.detail) from error
+    if algorithm not in STRONG_SIGNATURES:
+        raise _Untrusted(f"signature algorithm {algorithm}")
+
+
+def _check_key(certificate: crypto.X509) -> None:
+    key = certificate.get_pubkey()
+    least = MIN_RSA_BITS if key.type() == crypto.TYPE_RSA else MIN_EC_BITS
+    if key.bits() < least:
+        raise _Untrusted(f"a key of {key.bits()} bits")

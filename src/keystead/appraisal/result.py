@@ -1,0 +1,233 @@
+"""The attestation result, and its EAR form (draft-ietf-rats-ear, draft-ietf-rats-ar4si).
+
+Only an appraiser's last step makes an AttestationResult (``affirmed``): whoever holds one knows
+that every step passed. The trustworthiness vector claims what was really appraised, in the values
+of AR4SI §2.3; a claim that is not there was not appraised.
+
+| claim | value | when |
+|---|---|---|
+| instance-identity | 2 affirming | an EK with a trusted certificate was proved to be in this TPM |
+| hardware | 2 affirming | the anchor's class is ``tpm`` or ``tee`` |
+| hardware | 32 warning | ``virtual-tpm`` or ``emulated``: works as it should, but is no chip |
+| executables | 3 affirming | the PCRs of boot code are pinned by policy: what booted was approved |
+
+``ear.status`` is the tier of the worst claim, so emulated hardware is at best a warning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import InitVar, dataclass, field
+from enum import StrEnum
+from importlib import metadata
+from typing import Final, Protocol
+
+from keystead.codec import base64url
+from keystead.codec.json import JSON
+from keystead.codec.tpm2 import PublicArea
+from keystead.model import AnchorClass, EkId, EvidenceKind, Freshness, Jkt, Protection
+
+EAR_TYP: Final = "ear+jwt"
+EAT_PROFILE: Final = "tag:github.com,2023:veraison/ear"
+"""The profile of the drafts up to draft-fv-rats-ear-05; pinned, as drafts move."""
+
+RECOGNIZED_INSTANCE: Final = 2
+GENUINE_HARDWARE: Final = 2
+UNSAFE_HARDWARE: Final = 32
+APPROVED_BOOT: Final = 3
+
+_SEAL: Final = object()
+
+
+class Tier(StrEnum):
+    """AR4SI §2.3.1, best first."""
+
+    AFFIRMING = "affirming"
+    WARNING = "warning"
+    CONTRAINDICATED = "contraindicated"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockInfo:
+    """TPMS_CLOCK_INFO of the quote, and the firmware that made it: recorded, for comparison.
+
+    ``clock_ms`` is the TPM's own time; ``reset_count`` rises at every boot. An AK outside the
+    endorsement hierarchy sees both counts and the firmware version offset by a constant of its own
+    (TPM 2.0 Part 1 §36.7).
+    """
+
+    clock_ms: int
+    reset_count: int
+    restart_count: int
+    safe: bool
+    firmware_version: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttestationResult:
+    """Evidence that passed every step of its kind's list.
+
+    ``policy`` is ``id@version``. ``ek`` is None only where an AK certificate took the place of an
+    EK. ``pcrs`` is bank → index → lower-case hex, exactly what was quoted. What was proved about a
+    key is not here but in the certified key.
+    """
+
+    kind: EvidenceKind
+    policy: str
+    max_age_s: int
+    anchor_class: AnchorClass
+    anchor: str
+    freshness: Freshness
+    verified_at: int
+    ek: EkId | None
+    ak: PublicArea = field(repr=False)
+    pcrs: Mapping[str, Mapping[int, str]] = field(repr=False)
+    clock: ClockInfo
+    boot_pinned: bool
+    secure_boot: bool | None
+    seal: InitVar[object]
+
+    def __post_init__(self, seal: object) -> None:
+        if seal is not _SEAL:
+            raise TypeError("only an appraisal makes an AttestationResult")
+
+    @property
+    def hardware(self) -> bool:
+        """Whether the anchor vouches for real hardware."""
+        return self.anchor_class.hardware
+
+
+class ProvedKey(Protocol):
+    """What a result says about a key: ``binding``'s certified key is one."""
+
+    @property
+    def jkt(self) -> Jkt: ...
+
+    @property
+    def protection(self) -> Protection: ...
+
+
+def affirmed(
+    *,
+    kind: EvidenceKind,
+    policy: str,
+    max_age_s: int,
+    anchor_class: AnchorClass,
+    anchor: str,
+    freshness: Freshness,
+    verified_at: int,
+    ek: EkId | None,
+    ak: PublicArea,
+    pcrs: Mapping[str, Mapping[int, str]],
+    clock: ClockInfo,
+    boot_pinned: bool,
+    secure_boot: bool | None,
+) -> AttestationResult:
+    """The result of an appraisal whose last step has just passed: for appraisers only."""
+    return AttestationResult(
+        kind=kind,
+        policy=policy,
+        max_age_s=max_age_s,
+        anchor_class=anchor_class,
+        anchor=anchor,
+        freshness=freshness,
+        verified_at=verified_at,
+        ek=ek,
+        ak=ak,
+        pcrs=pcrs,
+        clock=clock,
+        boot_pinned=boot_pinned,
+        secure_boot=secure_boot,
+        seal=_SEAL,
+    )
+
+
+def ear_claims(
+    result: AttestationResult,
+    *,
+    issuer: str,
+    key: ProvedKey | None,
+    nonce: bytes | None,
+    now: int,
+    expires_at: int,
+) -> dict[str, JSON]:
+    """The claims of the EAR JWT (``typ`` is ``EAR_TYP``) that says ``result``, and proves ``key``.
+
+    ``cnf.jkt`` and ``keystead.residency`` are there with a key only; the residency's ``result`` is
+    this JWT's own hash and so not in it.
+    """
+    claims: dict[str, JSON] = {
+        "iss": issuer,
+        "eat_profile": EAT_PROFILE,
+        "iat": now,
+        "exp": expires_at,
+        "ear.verifier-id": {"developer": "Keystead", "build": _build()},
+        "submods": {result.kind.value: _submodule(result, key)},
+    }
+    if nonce is not None:
+        claims["eat_nonce"] = base64url.encode(nonce)
+    if key is not None:
+        claims["cnf"] = {"jkt": key.jkt}
+    return claims
+
+
+def trustworthiness(result: AttestationResult) -> dict[str, int]:
+    """The AR4SI claims that were appraised."""
+    vector = {"hardware": GENUINE_HARDWARE if result.hardware else UNSAFE_HARDWARE}
+    if result.ek is not None:
+        vector["instance-identity"] = RECOGNIZED_INSTANCE
+    if result.boot_pinned:
+        vector["executables"] = APPROVED_BOOT
+    return vector
+
+
+def status(vector: Mapping[str, int]) -> Tier:
+    """The tier of the worst claim (AR4SI §2.3.2: 2 to 31, 32 to 95, 96 and above)."""
+    worst = max(vector.values())
+    if worst < UNSAFE_HARDWARE:
+        return Tier.AFFIRMING
+    return Tier.WARNING if worst < 96 else Tier.CONTRAINDICATED
+
+
+def _submodule(result: AttestationResult, key: ProvedKey | None) -> dict[str, JSON]:
+    vector = trustworthiness(result)
+    submodule: dict[str, JSON] = {
+        "ear.status": status(vector).value,
+        "ear.trustworthiness-vector": dict(vector),
+        "ear.appraisal-policy-id": result.policy,
+        "keystead.evidence": _evidence(result),
+    }
+    if key is not None:
+        submodule["keystead.residency"] = {
+            "kind": result.kind.value,
+            "protection": key.protection.value,
+            "hardware": result.hardware,
+            "verified_at": result.verified_at,
+            "freshness": result.freshness.value,
+            "policy": result.policy,
+        }
+    return submodule
+
+
+def _evidence(result: AttestationResult) -> dict[str, JSON]:
+    claims: dict[str, JSON] = {
+        "anchor": result.anchor,
+        "anchor_class": result.anchor_class.value,
+        "ak_name": result.ak.name.hex(),
+        "pcrs": {
+            bank: {str(index): value for index, value in values.items()}
+            for bank, values in result.pcrs.items()
+        },
+        "reset_count": result.clock.reset_count,
+        "restart_count": result.clock.restart_count,
+        "clock_safe": result.clock.safe,
+    }
+    if result.ek is not None:
+        claims["ek"] = result.ek
+    if result.secure_boot is not None:
+        claims["secure_boot"] = result.secure_boot
+    return claims
+
+
+def _build() -> str:
+    return f"keystead {metadata.version('keystead')}"

@@ -1,0 +1,109 @@
+"""TPM public areas as keys that verify, and what signatures by them are worth."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256, SHA384, SHA512
+from cryptography.hazmat.primitives.hashes import HashAlgorithm as CryptoHash
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from keystead.appraisal.weak_keys import has_roca_fingerprint
+from keystead.codec.hashes import HashAlgorithm
+from keystead.codec.tpm2 import (
+    Curve,
+    EccKey,
+    EcdsaSignature,
+    PublicArea,
+    RsaKey,
+    Scheme,
+    TpmSignature,
+)
+from keystead.errors import Reason
+
+# SHA-1 is not among them: a quote or certification over it is worth nothing.
+HASHES: Final[dict[HashAlgorithm, CryptoHash]] = {
+    HashAlgorithm.SHA256: SHA256(),
+    HashAlgorithm.SHA384: SHA384(),
+    HashAlgorithm.SHA512: SHA512(),
+}
+CURVES: Final[dict[Curve, ec.EllipticCurve]] = {
+    Curve.P256: ec.SECP256R1(),
+    Curve.P384: ec.SECP384R1(),
+    Curve.P521: ec.SECP521R1(),
+}
+MIN_RSA_BITS: Final = 2_048
+MIN_RSA_EXPONENT: Final = 65_537
+SIGNING_SCHEMES: Final = frozenset({Scheme.RSASSA, Scheme.RSAPSS, Scheme.ECDSA})
+
+
+class Unfit(Exception):
+    """A key or signature that is not good enough, with the reason; each stage raises its own."""
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        self.reason = reason
+        self.detail = detail
+        super().__init__(detail)
+
+
+def public_key(area: PublicArea) -> ec.EllipticCurvePublicKey | rsa.RSAPublicKey:
+    """The key of ``area``; Unfit (weak_key) where it is none, small, or of a broken generator."""
+    try:
+        if isinstance(area.key, RsaKey):
+            return _rsa_key(area.key)
+        return _ec_key(area.key)
+    except ValueError as error:
+        raise Unfit(Reason.WEAK_KEY, f"OpenSSL refuses the key: {error}") from error
+
+
+def spki(area: PublicArea) -> bytes:
+    """The key of ``area`` as DER SubjectPublicKeyInfo; Unfit."""
+    return public_key(area).public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def verify_attest(area: PublicArea, *, attest: bytes, signature: TpmSignature) -> None:
+    """Return only if the key of ``area`` signed ``attest`` by its own scheme and hash.
+
+    Raises Unfit: signature_invalid, or weak_key.
+    """
+    chosen = HASHES.get(signature.hash)
+    if area.scheme not in SIGNING_SCHEMES or chosen is None:
+        raise Unfit(Reason.SIGNATURE_INVALID, "a key or signature without a strong scheme")
+    if (signature.scheme, signature.hash) != (area.scheme, area.scheme_hash):
+        raise Unfit(Reason.SIGNATURE_INVALID, "a signature by another scheme than the key's")
+    key = public_key(area)
+    try:
+        if isinstance(signature, EcdsaSignature):
+            if not isinstance(key, ec.EllipticCurvePublicKey):
+                raise Unfit(Reason.SIGNATURE_INVALID, "an ECDSA signature by an RSA key")
+            der = encode_dss_signature(signature.r, signature.s)
+            key.verify(der, attest, ec.ECDSA(chosen))
+            return
+        if not isinstance(key, rsa.RSAPublicKey):
+            raise Unfit(Reason.SIGNATURE_INVALID, "an RSA signature by an EC key")
+        key.verify(signature.value, attest, _rsa_padding(signature.scheme, chosen), chosen)
+    except InvalidSignature as error:
+        raise Unfit(Reason.SIGNATURE_INVALID, "the signature does not verify") from error
+
+
+def _rsa_padding(scheme: Scheme, chosen: CryptoHash) -> padding.AsymmetricPadding:
+    if scheme is Scheme.RSASSA:
+        return padding.PKCS1v15()
+    # Part 1 Annex B.7: chips differ in the salt's length, so it is read from the signature.
+    return padding.PSS(padding.MGF1(chosen), padding.PSS.AUTO)
+
+
+def _rsa_key(key: RsaKey) -> rsa.RSAPublicKey:
+    if key.bits < MIN_RSA_BITS or key.exponent < MIN_RSA_EXPONENT:
+        raise Unfit(Reason.WEAK_KEY, f"RSA of {key.bits} bits, exponent {key.exponent}")
+    if has_roca_fingerprint(key.modulus):
+        raise Unfit(Reason.WEAK_KEY, "RSA key with the ROCA fingerprint (CVE-2017-15361)")
+    return rsa.RSAPublicNumbers(key.exponent, key.modulus).public_key()
+
+
+def _ec_key(key: EccKey) -> ec.EllipticCurvePublicKey:
+    """``ValueError`` where the point is not on its curve."""
+    return ec.EllipticCurvePublicNumbers(key.x, key.y, CURVES[key.curve]).public_key()

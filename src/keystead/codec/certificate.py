@@ -1,0 +1,172 @@
+"""X.509 certificates (RFC 5280 §4.1): the fields that profiles are about, believed by nobody yet.
+
+Path validation is OpenSSL's. This reads what a profile check needs from the same bytes, also where
+other parsers give up: several TPM vendors order the SETs of their names wrongly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from keystead.codec import der
+from keystead.codec.reader import Reader
+from keystead.errors import Malformed, Reason
+
+# The largest vendor certificates, RSA-4096 with long policies, stay below 4 KiB.
+MAX_CERTIFICATE_BYTES: Final = 8_192
+# Real certificates have a dozen.
+MAX_EXTENSIONS: Final = 64
+
+BASIC_CONSTRAINTS: Final = "2.5.29.19"
+KEY_USAGE: Final = "2.5.29.15"
+EXTENDED_KEY_USAGE: Final = "2.5.29.37"
+SUBJECT_ALT_NAME: Final = "2.5.29.17"
+
+# KeyUsage bits (RFC 5280 §4.2.1.3).
+DIGITAL_SIGNATURE: Final = 0
+KEY_ENCIPHERMENT: Final = 2
+KEY_AGREEMENT: Final = 4
+KEY_CERT_SIGN: Final = 5
+
+_VERSION_TAG: Final = 0xA0
+_UNIQUE_ID_TAGS: Final = frozenset({0x81, 0x82, 0xA1, 0xA2})
+_EXTENSIONS_TAG: Final = 0xA3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extension:
+    """``value`` is the content of extnValue, itself DER."""
+
+    critical: bool
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Certificate:
+    """``version`` is 1 to 3; ``issuer`` and ``subject`` are DER Names; ``spki`` is DER.
+
+    ``signature_algorithm`` is the OID that stands inside and outside the signed part alike.
+    """
+
+    version: int
+    signature_algorithm: str
+    issuer: bytes
+    subject: bytes
+    spki: bytes
+    extensions: Mapping[str, Extension]
+    raw: bytes
+
+    def is_ca(self) -> bool | None:
+        """``cA`` of BasicConstraints, None without that extension."""
+        extension = self.extensions.get(BASIC_CONSTRAINTS)
+        if extension is None:
+            return None
+        for element in der.elements(der.parse_element(extension.value, tag=der.SEQUENCE).content):
+            return element.tag == der.BOOLEAN and der.boolean(element.content)
+        return False
+
+    def key_usage(self) -> frozenset[int] | None:
+        """The KeyUsage bits that are set, None without that extension."""
+        extension = self.extensions.get(KEY_USAGE)
+        if extension is None:
+            return None
+        return der.named_bits(der.parse_element(extension.value, tag=der.BIT_STRING).content)
+
+    def extended_key_usage(self) -> frozenset[str] | None:
+        """The OIDs of ExtendedKeyUsage, None without that extension."""
+        extension = self.extensions.get(EXTENDED_KEY_USAGE)
+        if extension is None:
+            return None
+        return frozenset(
+            _oid(element)
+            for element in der.elements(
+                der.parse_element(extension.value, tag=der.SEQUENCE).content
+            )
+        )
+
+
+def parse_certificate(data: bytes) -> Certificate:
+    """One DER certificate, nothing after it; ``Malformed``."""
+    if len(data) > MAX_CERTIFICATE_BYTES:
+        raise Malformed(Reason.TOO_LARGE, f"a certificate of {len(data)} bytes")
+    outer = Reader(der.parse_element(data, tag=der.SEQUENCE).content)
+    signed = Reader(der.read_element(outer, tag=der.SEQUENCE).content)
+    outer_algorithm = der.read_element(outer, tag=der.SEQUENCE)
+    der.read_element(outer, tag=der.BIT_STRING)
+    outer.end()
+    version = _read_version_and_serial(signed)
+    inner_algorithm = der.read_element(signed, tag=der.SEQUENCE)
+    if inner_algorithm.raw != outer_algorithm.raw:
+        raise Malformed(Reason.MALFORMED, "a certificate with two signature algorithms")
+    issuer = der.read_element(signed, tag=der.SEQUENCE).raw
+    der.read_element(signed, tag=der.SEQUENCE)  # validity: OpenSSL's
+    subject = der.read_element(signed, tag=der.SEQUENCE).raw
+    spki = der.read_element(signed, tag=der.SEQUENCE).raw
+    return Certificate(
+        version=version,
+        signature_algorithm=_algorithm(inner_algorithm.content),
+        issuer=issuer,
+        subject=subject,
+        spki=spki,
+        extensions=_read_extensions(signed),
+        raw=data,
+    )
+
+
+def _read_version_and_serial(reader: Reader) -> int:
+    """The [0] version, which DER leaves out for version 1, and the serial number after it."""
+    element = der.read_element(reader)
+    if element.tag == der.INTEGER:
+        return 1
+    if element.tag != _VERSION_TAG:
+        raise Malformed(Reason.MALFORMED, "a certificate without a serial number")
+    number = der.parse_element(element.content, tag=der.INTEGER).content
+    der.read_element(reader, tag=der.INTEGER)
+    if number not in (b"\x01", b"\x02"):
+        raise Malformed(Reason.MALFORMED, "an unknown certificate version")
+    return number[0] + 1
+
+
+def _algorithm(content: bytes) -> str:
+    return _oid(der.read_element(Reader(content)))
+
+
+def _oid(element: der.Element) -> str:
+    if element.tag != der.OBJECT_IDENTIFIER:
+        raise Malformed(Reason.MALFORMED, "no OBJECT IDENTIFIER where one belongs")
+    return der.oid(element.content)
+
+
+def _read_extensions(reader: Reader) -> dict[str, Extension]:
+    found: dict[str, Extension] = {}
+    while reader.remaining:
+        element = der.read_element(reader)
+        if element.tag in _UNIQUE_ID_TAGS:
+            continue
+        if element.tag != _EXTENSIONS_TAG or reader.remaining:
+            raise Malformed(Reason.MALFORMED, "an unexpected field in a certificate")
+        for part in der.elements(der.parse_element(element.content, tag=der.SEQUENCE).content):
+            name, extension = _extension(part)
+            if name in found or len(found) == MAX_EXTENSIONS:
+                raise Malformed(Reason.MALFORMED, f"extension {name} twice, or too many")
+            found[name] = extension
+    return found
+
+
+def _extension(element: der.Element) -> tuple[str, Extension]:
+    if element.tag != der.SEQUENCE:
+        raise Malformed(Reason.MALFORMED, "an extension that is no SEQUENCE")
+    parts = tuple(der.elements(element.content))
+    if len(parts) not in (2, 3) or parts[-1].tag != der.OCTET_STRING:
+        raise Malformed(Reason.MALFORMED, "an extension of another shape")
+    # RFC 5280 has "critical" default to FALSE, which DER leaves out; some vendors write it.
+    critical = len(parts) == 3 and _boolean(parts[1])
+    return _oid(parts[0]), Extension(critical=critical, value=parts[-1].content)
+
+
+def _boolean(element: der.Element) -> bool:
+    if element.tag != der.BOOLEAN:
+        raise Malformed(Reason.MALFORMED, "no BOOLEAN where one belongs")
+    return der.boolean(element.content)

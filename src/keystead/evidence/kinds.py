@@ -1,0 +1,23 @@
+"""The kinds of evidence there are. To add one: a member of EvidenceKind, a parser, a row here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final, TypeAlias
+
+from keystead.evidence import tpm2
+from keystead.evidence.envelope import Submission
+from keystead.evidence.tpm2 import Tpm2Evidence
+from keystead.model import EvidenceKind
+
+Evidence: TypeAlias = Tpm2Evidence
+"""Parsed evidence of any kind."""
+
+KINDS: Final[Mapping[EvidenceKind, Callable[[Submission], Evidence]]] = {
+    EvidenceKind.TPM2: tpm2.parse,
+}
+
+
+def parse(submission: Submission) -> Evidence:
+    """The evidence of ``submission``, by the parser of its kind; ``Malformed``."""
+    return KINDS[submission.kind](submission)
