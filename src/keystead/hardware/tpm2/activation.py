@@ -82,9 +82,10 @@ def activate_credential(
 
 
 def _endorsement_key(connection: Connection, order: Sequence[str]) -> EndorsementKey:
-    if connection.endorsement_key is None:
-        connection.endorsement_key = _find(connection, order)
-    return connection.endorsement_key
+    found = connection.endorsement_keys.get(tuple(order))
+    if found is None:
+        found = connection.endorsement_keys[tuple(order)] = _find(connection, order)
+    return found
 
 
 def _find(connection: Connection, order: Sequence[str]) -> EndorsementKey:

@@ -21,7 +21,7 @@ from keystead.hardware.tpm2.response_codes import (
     RC_INITIALIZE,
     TpmError,
 )
-from keystead.hardware.tpm2.transport import Transport
+from keystead.hardware.tpm2.transport import ConnectionLost, Transport
 from keystead.model import WrappedKey
 
 # PC Client Platform TPM Profile: at least three transient objects. One is the SRK.
@@ -72,7 +72,7 @@ class Connection:
             transport=transport, timeout_s=timeout_s, create_timeout_s=create_timeout_s
         )
         self.authorizations = authorizations
-        self.endorsement_key: EndorsementKey | None = None
+        self.endorsement_keys: dict[tuple[str, ...], EndorsementKey] = {}
         self._storage_root: int | None = None
         self._loaded: OrderedDict[bytes, LoadedKey] = OrderedDict()
 
@@ -80,7 +80,7 @@ class Connection:
         self.channel.transport.close()
 
     def start(self) -> None:
-        """Flush what an earlier client left behind.
+        """Start the TPM if nobody did, and flush what an earlier client left behind.
 
         A raw TPM keeps objects when its client goes; a resource manager shows only our own.
         """
@@ -128,22 +128,26 @@ class Connection:
     def primary(self, hierarchy: int, template: bytes) -> Iterator[tuple[int, bytes]]:
         """A primary key (handle and TPM2B_PUBLIC) for the length of a block."""
         handle, public = self.create_primary(hierarchy, template)
-        try:
+        with self._flushed_on_error(handle):
             yield handle, public
-        finally:
-            key_commands.flush_context(self.channel, handle)
+        key_commands.flush_context(self.channel, handle)
 
     @contextmanager
     def policy_session(self, nonce: bytes) -> Iterator[int]:
-        """A policy session that is gone after the block, also when its command failed."""
+        """A policy session for one command, which ends the session itself if it succeeds."""
         session = pcr_commands.start_policy_session(self.channel, nonce=nonce)
-        used = False
-        try:
+        with self._flushed_on_error(session):
             yield session
-            used = True  # a command that succeeds ends the session by itself
-        finally:
-            if not used:
-                key_commands.flush_context(self.channel, session)
+
+    @contextmanager
+    def _flushed_on_error(self, handle: int) -> Iterator[None]:
+        try:
+            yield
+        except ConnectionLost:
+            raise  # nothing can be flushed, and the next connection starts by flushing all
+        except BaseException:
+            key_commands.flush_context(self.channel, handle)
+            raise
 
     def _load(self, key: WrappedKey) -> int:
         return key_commands.load(

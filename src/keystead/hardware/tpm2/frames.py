@@ -9,8 +9,9 @@ from enum import IntEnum
 from typing import Final, TypeVar
 
 from keystead.codec.reader import Reader
+from keystead.codec.tpm2.constants import MAX_DIGEST_BYTES
 from keystead.codec.tpm2.primitives import encode_tpm2b, u8, u16, u32
-from keystead.errors import Malformed
+from keystead.errors import Malformed, Reason
 from keystead.hardware.tpm2.response_codes import TpmError
 from keystead.hardware.tpm2.transport import HEADER_BYTES, ConnectionLost, Transport
 
@@ -156,7 +157,7 @@ def _parse_success(
     returns_handle: bool,
 ) -> _Answer:
     if response[:2] != request[:2]:
-        raise Malformed(None, "an answer with another tag than its command")
+        raise Malformed(Reason.MALFORMED, "an answer with another tag than its command")
     with_sessions = int.from_bytes(response[:2], "big") == ST_SESSIONS
     head = 4 if returns_handle else 0
     handle = response[HEADER_BYTES : HEADER_BYTES + head]
@@ -172,14 +173,15 @@ def _parse_success(
 def _strip_sessions(body: bytes) -> bytes:
     reader = Reader(body)
     parameters = reader.take(reader.u32())
-    while reader.remaining:
-        # Password and unbound policy sessions answer with an empty nonce (or one) and HMAC.
-        reader.sized(max_bytes=64)
+    if not reader.remaining:
+        raise Malformed(Reason.MALFORMED, "an answer without its session area")
+    while reader.remaining:  # nonce, attributes and HMAC of each; passwords have neither
+        reader.sized(max_bytes=MAX_DIGEST_BYTES)
         reader.u8()
-        reader.sized(max_bytes=64)
+        reader.sized(max_bytes=MAX_DIGEST_BYTES)
     return parameters
 
 
 def _check_failure(response: bytes) -> None:
     if len(response) != HEADER_BYTES or int.from_bytes(response[:2], "big") != ST_NO_SESSIONS:
-        raise Malformed(None, "a failure that is longer than its header")
+        raise Malformed(Reason.MALFORMED, "a failure that is longer than its header")

@@ -36,7 +36,7 @@ class Job:
 
 
 class JobQueue:
-    """First in, first out, at most ``limit`` jobs; a full queue refuses at once."""
+    """First in, first out; refuses at once when ``limit`` callers wait."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -50,9 +50,16 @@ class JobQueue:
             if self._closed:
                 raise Unavailable(Reason.SHUTTING_DOWN, "the TPM is being closed")
             if len(self._jobs) >= self._limit:
+                self._jobs = deque(waiting for waiting in self._jobs if not waiting.expired())
+            if len(self._jobs) >= self._limit:
                 raise Unavailable(Reason.HARDWARE_BUSY, f"{self._limit} operations wait")
             self._jobs.append(job)
             self._changed.notify()
+
+    def take_waiting(self) -> Job | None:
+        """The next job if there is one, without waiting."""
+        with self._changed:
+            return self._jobs.popleft() if self._jobs else None
 
     def take(self) -> Job | None:
         """The next job, waiting for one; None once closed."""
@@ -60,14 +67,6 @@ class JobQueue:
             while not self._jobs and not self._closed:
                 self._changed.wait()
             return self._jobs.popleft() if not self._closed else None
-
-    def drop_expired(self) -> list[Job]:
-        """Take out every job that nobody waits for, so that new ones find room."""
-        with self._changed:
-            dropped = [job for job in self._jobs if job.expired()]
-            kept = [job for job in self._jobs if job not in dropped]
-            self._jobs = deque(kept)
-            return dropped
 
     def close(self) -> list[Job]:
         """Refuse new jobs, and return those that were waiting."""

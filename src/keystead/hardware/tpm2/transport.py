@@ -13,6 +13,7 @@ import os
 import select
 import socket
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -28,6 +29,10 @@ class ConnectionLost(Exception):
     """The TPM went away, hangs or answers nonsense: this connection is of no more use."""
 
 
+class TpmHangs(ConnectionLost):
+    """No answer before the deadline: asking the same TPM again would only take as long."""
+
+
 class Transport(Protocol):
     """One connection to a TPM; used by one thread."""
 
@@ -37,6 +42,10 @@ class Transport(Protocol):
         ``deadline`` is on the monotonic clock. After ConnectionLost the transport is closed:
         a late response would otherwise be taken for the next command's.
         """
+        ...
+
+    def meanwhile(self, work: Callable[[], None]) -> None:
+        """Call ``work`` in every exchange from now on, while the TPM computes its response."""
         ...
 
     def close(self) -> None:
@@ -112,19 +121,25 @@ def _connect(address: str | tuple[str, int], *, timeout_s: float) -> FileTranspo
 class FileTransport:
     """A device or a connected socket: both are file descriptors that are polled."""
 
-    __slots__ = ("_file", "_poll")
+    __slots__ = ("_file", "_poll", "_work")
 
     def __init__(self, file: int) -> None:
         """Take over ``file``, a non-blocking descriptor."""
         self._file: int | None = file
         self._poll = select.poll()
         self._poll.register(file, select.POLLIN)
+        self._work: Callable[[], None] | None = None
+
+    def meanwhile(self, work: Callable[[], None]) -> None:
+        self._work = work
 
     def exchange(self, command: bytes, *, deadline: float) -> bytes:
         if self._file is None:
             raise ConnectionLost("closed")
         try:
             self._write(self._file, command, deadline)
+            if self._work is not None:
+                self._work()
             return self._read(self._file, deadline)
         except OSError as error:
             self.close()
@@ -171,7 +186,7 @@ class FileTransport:
         self._poll.modify(file, event)
         left_ms = int((deadline - time.monotonic()) * 1000)
         if left_ms <= 0 or not self._poll.poll(left_ms):
-            raise ConnectionLost("no answer before the deadline")
+            raise TpmHangs("no answer before the deadline")
 
 
 def _response_size(response: bytes) -> int:
