@@ -100,4 +100,5 @@ class ObjectAttributes(IntFlag):
     X509_SIGN = 1 << 19
 
 
-KNOWN_ATTRIBUTES: Final = ObjectAttributes(0x000F0CF6)
+# A plain number: ~ of a flag keeps to the named bits and would find nothing reserved.
+KNOWN_ATTRIBUTES: Final = 0x000F0CF6
