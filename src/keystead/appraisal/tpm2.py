@@ -263,20 +263,20 @@ def check_ek_public(evidence: Tpm2Evidence) -> None:
         endorsement.check_public(evidence.ek_public, evidence.ek_certificate, step=4)
 
 
-def check_ak_attributes(ak: PublicArea) -> None:
+def check_ak_attributes(ak: PublicArea, *, step: int = 5) -> None:
     """Step 5: a restricted signing key of one TPM, with a scheme and no weak hash."""
     if not ak.has(AK_ATTRIBUTES) or ak.attributes & ObjectAttributes.DECRYPT:
         raise EvidenceRejected(
-            Reason.AK_ATTRIBUTES, f"attributes {int(ak.attributes):#010x}", step=5
+            Reason.AK_ATTRIBUTES, f"attributes {int(ak.attributes):#010x}", step=step
         )
     if ak.scheme not in SIGNING_SCHEMES or ak.scheme_hash not in HASHES:
-        raise EvidenceRejected(Reason.AK_ATTRIBUTES, "no scheme, or one over SHA-1", step=5)
+        raise EvidenceRejected(Reason.AK_ATTRIBUTES, "no scheme, or one over SHA-1", step=step)
     if ak.name_algorithm not in HASHES:
-        raise EvidenceRejected(Reason.AK_ATTRIBUTES, "a Name made by SHA-1", step=5)
+        raise EvidenceRejected(Reason.AK_ATTRIBUTES, "a Name made by SHA-1", step=step)
     try:
         public_key(ak)
     except Unfit as error:
-        raise EvidenceRejected(error.reason, error.detail, step=5) from error
+        raise EvidenceRejected(error.reason, error.detail, step=step) from error
 
 
 def check_quote_signature(ak: PublicArea, quote: SignedAttest) -> None:

@@ -93,17 +93,17 @@ def parse(submission: Submission) -> Tpm2Evidence:
     return Tpm2Evidence(
         nonce=submission.nonce,
         key=submission.key,
-        ek_certificate=_certificate(members, "ek_certificate"),
-        ek_certificate_chain=_chain(members, "ek_certificate_chain"),
-        ek_public=_public(members, "ek_public"),
-        ak_certificate=_certificate(members, "ak_certificate"),
-        ak_certificate_chain=_chain(members, "ak_certificate_chain"),
-        ak_public=_public(members, "ak_public"),
-        quote=_attestation(members, "quote"),
+        ek_certificate=read_certificate(members, "ek_certificate"),
+        ek_certificate_chain=read_chain(members, "ek_certificate_chain"),
+        ek_public=read_public(members, "ek_public"),
+        ak_certificate=read_certificate(members, "ak_certificate"),
+        ak_certificate_chain=read_chain(members, "ak_certificate_chain"),
+        ak_public=read_public(members, "ak_public"),
+        quote=read_attestation(members, "quote"),
         pcrs=_pcrs(members),
         event_log=_event_log(members),
-        certify=_attestation(members, "certify"),
-        key_public=_public(members, "key_public"),
+        certify=read_attestation(members, "certify"),
+        key_public=read_public(members, "key_public"),
     )
 
 
@@ -157,12 +157,14 @@ def _encode_attestation(signed: Attestation) -> dict[str, JSON]:
     }
 
 
-def _certificate(members: Mapping[str, JSON], name: str) -> Certificate | None:
+def read_certificate(members: Mapping[str, JSON], name: str) -> Certificate | None:
+    """A certificate in DER; None where the member is absent."""
     der = json.find_bytes(members, name, max_bytes=MAX_CERTIFICATE_BYTES)
     return None if der is None else parse_certificate(der)
 
 
-def _chain(members: Mapping[str, JSON], name: str) -> tuple[Certificate, ...]:
+def read_chain(members: Mapping[str, JSON], name: str) -> tuple[Certificate, ...]:
+    """An array of certificates in DER, empty where the member is absent."""
     texts = json.find_str_list(
         members, name, max_items=MAX_CHAIN_CERTIFICATES, max_chars=2 * MAX_CERTIFICATE_BYTES
     )
@@ -172,12 +174,14 @@ def _chain(members: Mapping[str, JSON], name: str) -> tuple[Certificate, ...]:
     )
 
 
-def _public(members: Mapping[str, JSON], name: str) -> PublicArea | None:
+def read_public(members: Mapping[str, JSON], name: str) -> PublicArea | None:
+    """A TPM2B_PUBLIC; None where the member is absent."""
     data = json.find_bytes(members, name, max_bytes=_MAX_TPM2B_PUBLIC_BYTES)
     return None if data is None else parse_tpm2b_public(data)
 
 
-def _attestation(members: Mapping[str, JSON], name: str) -> SignedAttest | None:
+def read_attestation(members: Mapping[str, JSON], name: str) -> SignedAttest | None:
+    """An object of ``attest`` and ``signature``; None where the member is absent."""
     found = json.find_object(members, name)
     if found is None:
         return None
