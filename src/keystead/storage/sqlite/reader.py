@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 from keystead.errors import Reason, Unavailable
@@ -48,10 +49,12 @@ class SqliteReader:
 
     @classmethod
     def open(cls, path: Path) -> SqliteReader:
-        """A reader of ``path``; ConfigurationError where it is not a state file we know."""
+        """A reader of ``path``; ConfigurationError where it is no state file of our schema."""
         try:
-            connection = files.connect_reader(path)
-            schema.check_version(connection)
+            with ExitStack() as stack:
+                connection = stack.enter_context(closing(files.connect_reader(path)))
+                schema.check_current(connection)
+                stack.pop_all()
         except sqlite3.Error as error:
             raise Unavailable(Reason.STORE_UNAVAILABLE, f"{path}: {error}") from error
         return cls(connection)

@@ -106,6 +106,16 @@ def check_version(connection: sqlite3.Connection) -> None:
         )
 
 
+def check_current(connection: sqlite3.Connection) -> None:
+    """ConfigurationError where the file does not have exactly ``SCHEMA_VERSION``."""
+    check_version(connection)
+    if (version := _version(connection)) != SCHEMA_VERSION:
+        raise ConfigurationError(
+            Reason.CONFIGURATION_INVALID,
+            f"the state file has schema {version}, not {SCHEMA_VERSION}: start the service once",
+        )
+
+
 def _version(connection: sqlite3.Connection) -> int:
     """The file's schema version, 0 where it has no tables of ours."""
     table = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'schema_version'"
