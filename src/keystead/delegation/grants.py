@@ -11,7 +11,7 @@ import re
 from dataclasses import replace
 
 from keystead.codec import base64url
-from keystead.errors import Malformed, Reason, Refused
+from keystead.errors import Reason, Refused
 from keystead.model import Actor, Grant, GrantId, Jkt, SpiffeId, Subject
 from keystead.ports import Entropy
 
@@ -62,9 +62,9 @@ def make_grant(
 
 
 def handle_hash(token: str) -> bytes:
-    """What a refresh token is looked up by; ``Malformed`` where it cannot be one of ours."""
+    """What a refresh token is looked up by; ``Refused`` (grant_unknown) if misspelled."""
     if not _REFRESH_TOKEN.fullmatch(token):
-        raise Malformed(Reason.PARAMETER_INVALID, "not a refresh token of this service")
+        raise Refused(Reason.GRANT_UNKNOWN, "not a refresh token of this service")
     return hashlib.sha256(token.encode("ascii")).digest()
 
 
