@@ -21,6 +21,7 @@ MAX_CONFIG_BYTES = 1 << 20
 Seconds = Annotated[int, Meta(ge=1, le=366 * 86400)]
 Port = Annotated[int, Meta(ge=0, le=65535)]
 NonEmpty = Annotated[str, Meta(min_length=1, max_length=2048)]
+EkTemplate = Literal["p256", "p384", "p256-high", "rsa2048", "rsa2048-high", "rsa3072"]
 Sha256Hex = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 
 
@@ -28,7 +29,7 @@ class Strict(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A table in which only the listed entries may stand."""
 
 
-class TlsConfig(Strict):
+class TlsConfig(Strict, frozen=True, kw_only=True):
     """PEM files. With ``client_ca``, gRPC clients must show a certificate under it (mTLS)."""
 
     certificate: NonEmpty
@@ -36,7 +37,7 @@ class TlsConfig(Strict):
     client_ca: NonEmpty | None = None
 
 
-class ListenerConfig(Strict):
+class ListenerConfig(Strict, frozen=True, kw_only=True):
     """Where one of the two doors listens; port 0 lets the system choose."""
 
     host: NonEmpty = "127.0.0.1"
@@ -44,7 +45,7 @@ class ListenerConfig(Strict):
     tls: TlsConfig | None = None
 
 
-class ServerConfig(Strict):
+class ServerConfig(Strict, frozen=True, kw_only=True):
     """Addresses. ``external_url`` is what callers see, and the ``htu`` of their proofs."""
 
     external_url: NonEmpty | None = None
@@ -54,18 +55,26 @@ class ServerConfig(Strict):
     drain_s: Seconds = 10
 
 
-class Tpm2Config(Strict):
+class Tpm2Config(Strict, frozen=True, kw_only=True):
     """The TPM that holds the issuer's keys."""
 
     tcti: NonEmpty
     command_timeout_ms: Annotated[int, Meta(ge=10, le=300_000)] = 5_000
     queue_limit: Annotated[int, Meta(ge=1, le=65_536)] = 256
-    ek: Literal["auto", "rsa2048", "p256", "p384"] = "auto"
+    ek_order: Annotated[list[EkTemplate], Meta(min_length=1)] = [
+        "p256",
+        "p384",
+        "p256-high",
+        "rsa2048",
+        "rsa2048-high",
+        "rsa3072",
+    ]
+    """Which endorsement key is used: the first of these that has a certificate."""
     counter_index: Annotated[int, Meta(ge=0x01800000, le=0x01BFFFFF)] = 0x01800100
     """In the owner's range of NV indexes (TCG registry of reserved handles)."""
 
 
-class KeysConfig(Strict):
+class KeysConfig(Strict, frozen=True, kw_only=True):
     """Issuer keys."""
 
     token_algorithm: Literal["ES256", "RS256"] = "ES256"
@@ -73,13 +82,13 @@ class KeysConfig(Strict):
     """How long a successor stands in the JWKS before it signs."""
 
 
-class StorageConfig(Strict):
+class StorageConfig(Strict, frozen=True, kw_only=True):
     """The state folder (0700) with the SQLite file in it."""
 
     folder: NonEmpty
 
 
-class AttestationConfig(Strict):
+class AttestationConfig(Strict, frozen=True, kw_only=True):
     """Evidence: the appraisal policy and the times."""
 
     policy: NonEmpty
@@ -89,7 +98,7 @@ class AttestationConfig(Strict):
     """What a registration entry gets that names no time of its own."""
 
 
-class SubjectIssuerConfig(Strict):
+class SubjectIssuerConfig(Strict, frozen=True, kw_only=True):
     """One identity provider whose users' tokens are taken as subject tokens."""
 
     issuer: NonEmpty
@@ -108,7 +117,7 @@ class SubjectIssuerConfig(Strict):
     jwks_max_age_s: Seconds = 600
 
 
-class AudienceConfig(Strict):
+class AudienceConfig(Strict, frozen=True, kw_only=True):
     """One API that tokens may be for."""
 
     uri: NonEmpty
@@ -116,13 +125,16 @@ class AudienceConfig(Strict):
     max_lifetime_s: Annotated[int, Meta(ge=1, le=300)] = 300
 
 
-class DelegationConfig(Strict):
-    """Who may act for whom: a Cedar policy file."""
+class DelegationConfig(Strict, frozen=True, kw_only=True):
+    """Who may act for whom: a Cedar policy file, and whose JWT-SVIDs may confirm an agent."""
 
     policy: NonEmpty
+    actor_jwks_url: NonEmpty | None = None
+    """The JWT-SVID keys of this trust domain; without them actor tokens are refused."""
+    actor_jwks_file: NonEmpty | None = None
 
 
-class OperatorConfig(Strict):
+class OperatorConfig(Strict, frozen=True, kw_only=True):
     """A named person. The credential itself is never stored: ``keystead operators new`` prints it
     once, with the line for this file."""
 
@@ -131,14 +143,14 @@ class OperatorConfig(Strict):
     credential_sha256: Sha256Hex
 
 
-class IdentityConfig(Strict):
+class IdentityConfig(Strict, frozen=True, kw_only=True):
     """What a client certificate's SPIFFE ID stands for on the gRPC door."""
 
     spiffe_id: NonEmpty
     role: Literal["relying_party", "issuer", "operator", "administrator"]
 
 
-class AuthorizationConfig(Strict):
+class AuthorizationConfig(Strict, frozen=True, kw_only=True):
     """Credentials. Hosts need no entry: an enrolled host's SPIFFE ID has the role ``host``."""
 
     operators: list[OperatorConfig] = []
@@ -147,14 +159,14 @@ class AuthorizationConfig(Strict):
     """What callers without any credential may be: in development, relying parties."""
 
 
-class AuditConfig(Strict):
+class AuditConfig(Strict, frozen=True, kw_only=True):
     """The audit trail's checkpoints."""
 
     checkpoint_every_s: Seconds = 300
     aggregate_refusals_s: Seconds = 60
 
 
-class LimitsConfig(Strict):
+class LimitsConfig(Strict, frozen=True, kw_only=True):
     """What one caller, or all of them, may ask; docs/configuration.md has the reasons."""
 
     body_bytes: Annotated[int, Meta(ge=1024, le=1 << 24)] = 65_536
@@ -167,7 +179,7 @@ class LimitsConfig(Strict):
     issuer_proofs_per_minute: Annotated[int, Meta(ge=1, le=100_000)] = 30
 
 
-class Config(Strict):
+class Config(Strict, frozen=True, kw_only=True):
     """The whole file."""
 
     issuer: NonEmpty
@@ -225,6 +237,8 @@ def _check_together(config: Config, source: str) -> None:
             raise _wrong(source, f"subject_issuers[{at}]: exactly one of jwks_url, jwks_file")
         if issuer.issuer == config.issuer:
             raise _wrong(source, f"subject_issuers[{at}].issuer: names this issuer itself")
+    if config.delegation.actor_jwks_url and config.delegation.actor_jwks_file:
+        raise _wrong(source, "delegation: at most one of actor_jwks_url, actor_jwks_file")
     _check_unique(source, "subject_issuers", [i.issuer for i in config.subject_issuers])
     _check_unique(source, "audiences", [a.uri for a in config.audiences])
     _check_unique(

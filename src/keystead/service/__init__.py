@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from keystead.service.attestation import Attestations
 from keystead.service.callers import Callers
+from keystead.service.grants import Grants
 from keystead.service.health import Health
 from keystead.service.identity import Identities
 from keystead.service.keys import Keys
@@ -28,6 +29,7 @@ class UseCases:
 
     attestations: Attestations
     tokens: Tokens
+    grants: Grants
     keys: Keys
     identities: Identities
     trail: Trail

@@ -16,7 +16,7 @@ from keystead.codec.reader import Reader
 from keystead.errors import ConfigurationError, NotFound, Reason, Unavailable
 from keystead.issuance import signing_keys
 from keystead.jose import jws
-from keystead.jose.jwk import PublicJwk, parse_public
+from keystead.jose.jwk import JwkSet, PublicJwk, parse_public, parse_set
 from keystead.model import (
     AuditAction,
     AuditEvent,
@@ -81,6 +81,7 @@ class Keyring:
         self._token_algorithm = token_algorithm
         self._publish_ahead_s = publish_ahead_s
         self._keys: dict[Kid, SigningKey] = {}
+        self._key_sets: dict[KeyPurpose, tuple[tuple[Kid, ...], JwkSet]] = {}
         self._attestation_key: WrappedKey | None = None
         self._endorsement: Endorsement | None = None
 
@@ -165,6 +166,16 @@ class Keyring:
         now = self._clock.now()
         return signing_keys.published(self.all(), purpose, now=now)
 
+    def key_set(self, purpose: KeyPurpose) -> JwkSet:
+        """The same keys, ready to verify with."""
+        keys = self.verification_keys(purpose)
+        kids = tuple(key.kid for key in keys)
+        kept = self._key_sets.get(purpose)
+        if kept is None or kept[0] != kids:
+            kept = (kids, parse_set(jwks_document(keys)))
+            self._key_sets[purpose] = kept
+        return kept[1]
+
     async def sign_own(
         self, purpose: KeyPurpose, *, typ: str, claims: Mapping[str, JSON]
     ) -> Signed:
@@ -209,7 +220,7 @@ class Keyring:
             tier=self._tier,
             owner=owner,
             allow_digest=allow_digest,
-            jwk=public.to_dict(),
+            jwk=tpm2.jwk_members(tpm2.parse_tpm2b_public(wrapped.public)),
             wrapped=wrapped,
             evidence=await self._evidence(wrapped),
             created_at=now,

@@ -27,7 +27,7 @@ def server_metadata(issuer: str) -> dict[str, JSON]:
         # The DPoP key is the client's key, and it is attested: nothing else authenticates.
         "token_endpoint_auth_methods_supported": ["none"],
         "response_types_supported": [],
-        "dpop_signing_alg_values_supported": sorted(DEFAULT_ALGORITHMS),
+        "dpop_signing_alg_values_supported": list[JSON](sorted(DEFAULT_ALGORITHMS)),
         "keystead_keys_uri": f"{base}/.well-known/keystead/keys",
         "keystead_attestation_results_uri": f"{base}/attestation-results/",
     }

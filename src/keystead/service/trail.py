@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from keystead.audit import (
     CheckpointClaims,
@@ -30,6 +30,7 @@ from keystead.model import (
 )
 from keystead.ports import Clock, SigningHardware, Store
 from keystead.service.keyring import Keyring, jwks_document
+from keystead.service.presenter import Presenter
 from keystead.service.roles import Caller, Role, require
 
 MAX_EVENTS_A_PAGE = 1000
@@ -150,6 +151,12 @@ class Trail:
     def note_refusal(self, error: KeysteadError) -> None:
         """Count a stranger's refusal; :meth:`flush_refusals` writes the counts."""
         self._refusals.note(error.reason, error.step)
+
+    async def record_refusal(self, presenter: Presenter, error: KeysteadError) -> None:
+        """A refusal after a good proof has a name to it; the proof is used up by it."""
+        refused = presenter.event(AuditAction.TOKEN_REFUSED, at=self._clock.now())
+        event = replace(refused, reason=error.reason.value, step=error.step)
+        await self._store.apply([presenter.used], events=[event])
 
     async def flush_refusals(self) -> None:
         """Write what was counted as one event."""

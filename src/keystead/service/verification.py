@@ -13,9 +13,7 @@ from collections.abc import Sequence
 from keystead.errors import Malformed, Reason, Refused
 from keystead.model import KeyPurpose
 from keystead.ports import Clock
-from keystead.relying.batch import BatchResult, RequestToVerify
-from keystead.relying.replay import ReplayMemory
-from keystead.relying.verifier import Verifier
+from keystead.relying import BatchResult, ReplayMemory, RequestToVerify, Verifier
 from keystead.service.keyring import Keyring, jwks_document
 from keystead.service.roles import Caller, Role, require
 

@@ -1,0 +1,67 @@
+"""The ``keystead`` command.
+
+Every command that answers can answer ``--json``. Exit status: 0 yes, 1 a clean no with its reason,
+2 malformed input or wrong use.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import TextIO
+
+from keystead.cli.output import report_error
+from keystead.errors import KeysteadError
+
+# Name → (module, one line for --help). A command's module is imported only when it runs, so that
+# `keystead verify-issuer` needs no gRPC and the help needs nothing at all.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "serve": ("serve", "run the service: --dev with an emulated TPM, or --config keystead.toml"),
+    "demo": ("demo", "the main job from end to end, on two emulated TPMs"),
+    "attest": ("attest", "prove where this workload's key lives, and have it bound"),
+    "verify-issuer": ("verify_issuer", "ask an issuer to prove that its keys are in a TPM"),
+    "hosts": ("hosts", "enrolled hosts: list, enrol, remove"),
+    "entries": ("entries", "registration entries: list, create, remove"),
+    "keys": ("keys", "issuer keys: list, show, create, rotate"),
+    "grants": ("grants", "grants of users to agents: list, revoke"),
+    "audit": ("audit", "the audit trail: list, tail, checkpoint, verify"),
+    "operators": ("operators", "make a credential for a named operator"),
+}
+
+EXIT_NO = 1
+EXIT_WRONG_USE = 2
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or arguments[0] in ("-h", "--help"):
+        _print_help(sys.stdout)
+        return 0 if arguments else EXIT_WRONG_USE
+    name, rest = arguments[0], arguments[1:]
+    if name not in COMMANDS:
+        print(f"keystead: no command {name!r}", file=sys.stderr)
+        _print_help(sys.stderr)
+        return EXIT_WRONG_USE
+    module = importlib.import_module(f"keystead.cli.{COMMANDS[name][0]}")
+    parser = argparse.ArgumentParser(prog=f"keystead {name}", description=module.__doc__)
+    module.add_arguments(parser)
+    options = parser.parse_args(rest)
+    try:
+        status: int = module.run(options)
+    except KeysteadError as error:
+        return report_error(error, as_json=getattr(options, "json", False))
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of a pipe has gone: nothing more to say
+        return EXIT_NO
+    except KeyboardInterrupt:
+        return EXIT_NO
+    return status
+
+
+def _print_help(file: TextIO) -> None:
+    lines = ["usage: keystead COMMAND [--help] …", ""]
+    lines += [f"  {name:<14} {what}" for name, (_, what) in COMMANDS.items()]
+    print("\n".join(lines), file=file)

@@ -1,0 +1,101 @@
+"""Registration entries: which workload of which host gets which SPIFFE ID."""
+
+from __future__ import annotations
+
+import argparse
+
+from keystead.cli.connection import add_connection_arguments, call, connect
+from keystead.cli.hosts import parse_label
+from keystead.cli.output import print_fields, print_json, print_table
+from keystead.errors import Malformed, Reason
+from keystead.protocol import keystead_v1_pb2 as pb
+from keystead.protocol.keystead_v1_pb2_grpc import IdentityServiceStub
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """``list``, ``create``, ``remove``."""
+    actions = parser.add_subparsers(dest="action", required=True)
+    add_connection_arguments(actions.add_parser("list", help="the entries that you may see"))
+    create = actions.add_parser("create", help="register a workload under an enrolled host")
+    add_connection_arguments(create)
+    create.add_argument("spiffe_id", help="the workload's SPIFFE ID")
+    create.add_argument("--parent", required=True, help="the enrolled host's SPIFFE ID")
+    create.add_argument("--kind", default="tpm2", help="evidence kind (default: %(default)s)")
+    create.add_argument(
+        "--pcr",
+        action="append",
+        default=[],
+        metavar="BANK:INDEX=HEX[,HEX…]",
+        help="a PCR value that the evidence has to show, e.g. sha256:7=…",
+    )
+    create.add_argument("--label", action="append", default=[], metavar="NAME=VALUE")
+    create.add_argument("--ttl", type=int, default=0, metavar="SECONDS", help="of a binding")
+    remove = actions.add_parser("remove", help="an entry, its bindings and grants")
+    add_connection_arguments(remove)
+    remove.add_argument("id")
+
+
+def run(options: argparse.Namespace) -> int:
+    """One call."""
+    with connect(options) as channel:
+        stub = IdentityServiceStub(channel)
+        if options.action == "list":
+            _show_all(call(stub.ListEntries, pb.ListEntriesRequest(), options), options)
+        elif options.action == "create":
+            _show(call(stub.CreateEntry, _creation(options), options), options)
+        else:
+            call(stub.RemoveEntry, pb.RemoveEntryRequest(id=options.id), options)
+            if options.json:
+                print_json({"removed": options.id})
+    return 0
+
+
+def _creation(options: argparse.Namespace) -> pb.CreateEntryRequest:
+    return pb.CreateEntryRequest(
+        spiffe_id=options.spiffe_id,
+        parent=options.parent,
+        kind=options.kind,
+        pcrs=[_pcr(text) for text in options.pcr],
+        labels=dict(parse_label(text) for text in options.label),
+        binding_ttl_s=options.ttl,
+    )
+
+
+def _pcr(text: str) -> pb.PcrReference:
+    where, equals, values = text.partition("=")
+    bank, colon, index = where.partition(":")
+    if not (equals and colon and index.isdecimal()):
+        raise Malformed(Reason.PARAMETER_INVALID, f"{text!r} is not BANK:INDEX=HEX")
+    return pb.PcrReference(bank=bank, index=int(index), values=values.lower().split(","))
+
+
+def _document(entry: pb.Entry) -> dict[str, object]:
+    return {
+        "id": entry.id,
+        "spiffe_id": entry.spiffe_id,
+        "parent": entry.parent,
+        "kind": entry.kind,
+        "ek": entry.ek,
+        "pcrs": [
+            {"bank": pcr.bank, "index": pcr.index, "values": list(pcr.values)} for pcr in entry.pcrs
+        ],
+        "labels": dict(entry.labels),
+        "binding_ttl_s": entry.binding_ttl_s,
+        "created_at": entry.created_at,
+        "created_by": entry.created_by,
+    }
+
+
+def _show(entry: pb.Entry, options: argparse.Namespace) -> None:
+    if options.json:
+        print_json(_document(entry))
+    else:
+        print_fields(_document(entry))
+
+
+def _show_all(response: pb.ListEntriesResponse, options: argparse.Namespace) -> None:
+    if options.json:
+        print_json({"entries": [_document(entry) for entry in response.entries]})
+        return
+    rows = [(e.id, e.spiffe_id, e.parent, f"{e.binding_ttl_s} s") for e in response.entries]
+    print_table(("ENTRY", "WORKLOAD", "HOST", "BINDING"), rows)

@@ -1,0 +1,209 @@
+"""``keystead serve --dev``: everything a first try needs, in one folder, on an emulated TPM.
+
+    DIR/keystead.toml         written once, yours to change
+    DIR/appraisal.toml        which evidence is believed: TPMs whose EK chains to DIR/anchors
+    DIR/delegation.cedar      who may act for whom
+    DIR/operator.credential   an administrator's credential (0600)
+    DIR/anchors/              EK CAs; the local CA's root is there from the start
+    DIR/tpm/ DIR/ek-ca/       the emulated TPM and the CA that certified it
+    DIR/store/ DIR/admin/     the state and the administration socket
+
+Nothing here can pass for hardware: the anchors are of class ``emulated``.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from keystead.app import new_operator
+from keystead.config import Config, load_config
+from keystead.errors import ConfigurationError, Reason
+from keystead.testing.swtpm import Swtpm, SwtpmCa, make_template
+
+PREFERRED_HTTP_PORT = 8440
+PREFERRED_GRPC_PORT = 8441
+TRUST_DOMAIN = "dev.example"
+DEV_TCTI = "dev"
+"""Stands in keystead.toml for the folder's own TPM, whose socket may move."""
+
+CONFIG = """\
+# Written by `keystead serve --dev`; docs/configuration.md explains every entry.
+development = true
+issuer = "http://127.0.0.1:{http_port}"
+trust_domain = "{trust_domain}"
+
+[server.http]
+port = {http_port}
+
+[server.grpc]
+port = {grpc_port}
+
+[tpm2]
+# The emulated TPM of this folder.
+tcti = "dev"
+
+[storage]
+folder = "store"
+
+[attestation]
+policy = "appraisal.toml"
+
+[delegation]
+policy = "delegation.cedar"
+
+[authorization]
+anonymous_roles = ["relying_party"]
+
+[[authorization.operators]]
+name = "dev"
+role = "administrator"
+credential_sha256 = "{credential_sha256}"
+
+# Whose users may delegate:
+# [[subject_issuers]]
+# issuer = "https://idp.example"
+# jwks_url = "https://idp.example/jwks"
+# audiences = ["http://127.0.0.1:{http_port}"]
+# clients = ["my-app"]
+
+# For which APIs:
+# [[audiences]]
+# uri = "https://api.example"
+# scopes = ["calendar.read"]
+"""
+
+APPRAISAL = """\
+# Which TPM evidence is believed; docs/evidence/tpm2.md explains every entry.
+id = "dev-tpm2"
+version = 1
+
+[tpm2]
+allowed_anchor_classes = ["emulated"]
+max_age_s = 86400
+
+[[tpm2.anchors]]
+path = "anchors"
+class = "emulated"
+
+# Firmware, boot loader and secure boot state are quoted, but an emulated TPM booted nothing, so
+# there is nothing to compare them with.
+[tpm2.required_pcrs]
+sha256 = [0, 1, 2, 3, 4, 5, 6, 7]
+
+[tpm2.pcr_values.sha256]
+0 = "any"
+1 = "any"
+2 = "any"
+3 = "any"
+4 = "any"
+5 = "any"
+6 = "any"
+7 = "any"
+
+[tpm2.event_log]
+required = false
+"""
+
+DELEGATION = """\
+// Who may act for whom; docs/configuration.md explains the schema.
+// In development, any attested agent may exchange a token of any configured user.
+@id("dev-exchange")
+permit (principal, action == Action::"exchange", resource);
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DevInstallation:
+    """A folder ready to serve from, its TPM running."""
+
+    folder: Path
+    config: Config
+    credential_file: Path
+
+
+@contextmanager
+def dev_installation(folder: Path) -> Iterator[DevInstallation]:
+    """Make what is missing in ``folder``, start its TPM, and stop it at the end.
+
+    A ``tcti`` changed in keystead.toml by hand is respected: then no TPM is started.
+    """
+    folder = folder.resolve()
+    _make_private(folder)
+    config_file, tpm = _prepare(folder)
+    config = load_config(config_file)
+    if not config.development:
+        raise ConfigurationError(
+            Reason.CONFIGURATION_INVALID, f"{config_file}: --dev needs development = true"
+        )
+    credential_file = folder / "operator.credential"
+    if config.tpm2.tcti != DEV_TCTI:
+        yield DevInstallation(folder=folder, config=config, credential_file=credential_file)
+        return
+    with tpm:
+        emulated = replace(config, tpm2=replace(config.tpm2, tcti=tpm.tcti))
+        yield DevInstallation(folder=folder, config=emulated, credential_file=credential_file)
+
+
+def _prepare(folder: Path) -> tuple[Path, Swtpm]:
+    """Every file that is not there yet; what is there stays as it is."""
+    ca = SwtpmCa(folder / "ek-ca")
+    template = folder / "tpm"
+    if not (template / "tpm2-00.permall").exists():
+        make_template(template, ca=ca)
+    tpm = Swtpm(template)
+    anchors = folder / "anchors"
+    if not anchors.exists():
+        anchors.mkdir(mode=0o700)
+        (anchors / "dev-ek-ca.pem").write_bytes(ca.root_certificate_pem + ca.issuer_certificate_pem)
+    config_file = folder / "keystead.toml"
+    if not config_file.exists():
+        _write_configuration(folder, config_file)
+    for name, text in (("appraisal.toml", APPRAISAL), ("delegation.cedar", DELEGATION)):
+        if not (folder / name).exists():
+            (folder / name).write_text(text)
+    return config_file, tpm
+
+
+def _write_configuration(folder: Path, config_file: Path) -> None:
+    credential, digest = new_operator()
+    credential_file = folder / "operator.credential"
+    with open(os.open(credential_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(credential + "\n")
+    config_file.write_text(
+        CONFIG.format(
+            http_port=_free_port(PREFERRED_HTTP_PORT),
+            grpc_port=_free_port(PREFERRED_GRPC_PORT),
+            trust_domain=TRUST_DOMAIN,
+            credential_sha256=digest,
+        )
+    )
+
+
+def _free_port(preferred: int) -> int:
+    """The preferred port if nothing has it now, else any free one: it becomes part of the issuer's
+    name, so it is chosen once and written down."""
+    for port in (preferred, 0):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            found: int = probe.getsockname()[1]
+            return found
+    raise ConfigurationError(Reason.CONFIGURATION_INVALID, "no free port on 127.0.0.1")
+
+
+def _make_private(folder: Path) -> None:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if folder.stat().st_mode & 0o077:
+        raise ConfigurationError(
+            Reason.PERMISSIONS_TOO_OPEN,
+            f"{folder} is open to other users: chmod 700 {folder}",
+        )

@@ -1,0 +1,116 @@
+"""Grants after they were made: introspection, revocation, the list."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from keystead.codec.json import JSON
+from keystead.delegation import grants as grant_rules
+from keystead.errors import KeysteadError, Malformed, NotFound, ProofRejected, Reason
+from keystead.issuance import introspection
+from keystead.model import (
+    AuditAction,
+    AuditEvent,
+    Grant,
+    GrantId,
+    KeyPurpose,
+    Operation,
+    RevokeGrant,
+    SpiffeId,
+)
+from keystead.ports import Clock, Store
+from keystead.service.keyring import Keyring
+from keystead.service.presenter import Presenters
+from keystead.service.roles import Caller, Role, require
+from keystead.service.trail import Trail
+
+MAX_GRANTS_A_PAGE = 1000
+
+
+class Grants:
+    """The grant use cases."""
+
+    def __init__(
+        self,
+        *,
+        issuer: str,
+        store: Store,
+        keyring: Keyring,
+        presenters: Presenters,
+        trail: Trail,
+        clock: Clock,
+    ) -> None:
+        self._issuer = issuer
+        self._revocation_endpoint = f"{issuer.rstrip('/')}/revoke"
+        self._store = store
+        self._keyring = keyring
+        self._presenters = presenters
+        self._trail = trail
+        self._clock = clock
+
+    async def introspect(self, caller: Caller, token: str) -> dict[str, JSON]:
+        """RFC 7662: what a live access token of ours says; anything else is just inactive."""
+        require(caller, Role.RELYING_PARTY, Role.OPERATOR)
+        claims = introspection.active_claims(
+            token,
+            keys=self._keyring.key_set(KeyPurpose.TOKEN),
+            issuer=self._issuer,
+            now=self._clock.now(),
+        )
+        if claims is None:
+            return introspection.INACTIVE
+        grant_id = introspection.grant_of(claims)
+        if grant_id is not None:
+            grant = await self._store.grant(grant_id)
+            if grant is None or grant.revoked_at is not None:
+                return introspection.INACTIVE
+        return introspection.response(claims)
+
+    async def revoke(self, token: str, *, proofs: Sequence[str]) -> None:
+        """RFC 7009 for a refresh token, by the key that holds it; an unknown one is no error."""
+        try:
+            presenter = await self._presenters.present(proofs, url=self._revocation_endpoint)
+        except KeysteadError as error:
+            self._trail.note_refusal(error)
+            raise
+        try:
+            grant = await self._store.grant_by_handle(grant_rules.handle_hash(token))
+        except Malformed:
+            grant = None
+        if grant is None:
+            await self._store.apply([presenter.used], events=())
+            return
+        if grant.jkt != presenter.bound.jkt:
+            refusal = ProofRejected(Reason.KEY_BINDING_MISMATCH)
+            await self._trail.record_refusal(presenter, refusal)
+            raise refusal
+        await self._revoke(grant, caller=presenter.bound.spiffe_id, first=[presenter.used])
+
+    async def list(self, caller: Caller, *, sub: str, agent: str) -> Sequence[Grant]:
+        """Grants, newest first, of one user or agent if named."""
+        require(caller, Role.OPERATOR, Role.ADMIN_SOCKET)
+        return await self._store.grants(
+            sub=sub or None, agent=SpiffeId(agent) if agent else None, limit=MAX_GRANTS_A_PAGE
+        )
+
+    async def revoke_grant(self, caller: Caller, *, id: str) -> None:
+        """Revoke a grant and all below it: the next renewal is refused."""
+        require(caller, Role.OPERATOR)
+        grant = await self._store.grant(GrantId(id))
+        if grant is None:
+            raise NotFound(Reason.GRANT_UNKNOWN)
+        await self._revoke(grant, caller=caller.name, first=[])
+
+    async def _revoke(self, grant: Grant, *, caller: str, first: Sequence[Operation]) -> None:
+        now = self._clock.now()
+        event = AuditEvent(
+            action=AuditAction.GRANT_REVOKED,
+            at=now,
+            caller=caller,
+            sub=grant.subject.sub,
+            actors=(grant.agent,),
+            jkt=grant.jkt,
+            object=grant.id,
+            detail={"subject_issuer": grant.subject.issuer, "audience": grant.audience},
+        )
+        await self._store.apply([*first, RevokeGrant(id=grant.id, at=now)], events=[event])
