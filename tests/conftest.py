@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+# Software TPMs: swtpm, tpm_device and their like.
+pytest_plugins = ["keystead.testing.plugin"]
+
 ROOT = Path(__file__).resolve().parent.parent
 
 # Shared machines stall for a second now and then; pytest-timeout catches real hangs.
