@@ -14,6 +14,7 @@ from keystead.audit import (
     CheckpointClaims,
     RefusalAggregator,
     checkpoint_signing_input,
+    encode_event,
     parse_checkpoint,
 )
 from keystead.audit.checkpoints import ANNOUNCED_COUNTER, parse_announced_counter
@@ -47,6 +48,11 @@ class Seals:
     jwks: dict[str, JSON]
     counter: int
     announced: int
+
+
+def encoded_event(event: ChainedEvent) -> bytes:
+    """The canonical JSON that an event's hash covers."""
+    return encode_event(event.event)
 
 
 class Trail:

@@ -17,6 +17,8 @@ from keystead.relying import BatchResult, ReplayMemory, RequestToVerify, Verifie
 from keystead.service.keyring import Keyring, jwks_document
 from keystead.service.roles import Caller, Role, require
 
+__all__ = ["BatchResult", "RequestToVerify", "Verifications"]
+
 MAX_VERIFIERS = 64
 """Audiences kept ready; the least recently used one makes room."""
 MAX_AUDIENCE_CHARS = 2048

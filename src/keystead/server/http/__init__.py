@@ -1,0 +1,1 @@
+"""The HTTP door: OAuth endpoints, key documents, health and metrics (docs/protocol.md)."""
