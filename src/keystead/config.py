@@ -61,14 +61,14 @@ class Tpm2Config(Strict, frozen=True, kw_only=True):
     tcti: NonEmpty
     command_timeout_ms: Annotated[int, Meta(ge=10, le=300_000)] = 5_000
     queue_limit: Annotated[int, Meta(ge=1, le=65_536)] = 256
-    ek_order: Annotated[list[EkTemplate], Meta(min_length=1)] = [
+    ek_order: Annotated[tuple[EkTemplate, ...], Meta(min_length=1)] = (
         "p256",
         "p384",
         "p256-high",
         "rsa2048",
         "rsa2048-high",
         "rsa3072",
-    ]
+    )
     """Which endorsement key is used: the first of these that has a certificate."""
     counter_index: Annotated[int, Meta(ge=0x01800000, le=0x01BFFFFF)] = 0x01800100
     """In the owner's range of NV indexes (TCG registry of reserved handles)."""
@@ -104,12 +104,18 @@ class SubjectIssuerConfig(Strict, frozen=True, kw_only=True):
     issuer: NonEmpty
     jwks_url: NonEmpty | None = None
     jwks_file: NonEmpty | None = None
-    audiences: Annotated[list[NonEmpty], Meta(min_length=1, max_length=16)]
+    audiences: Annotated[tuple[NonEmpty, ...], Meta(min_length=1, max_length=16)]
     """The names of Keystead of which a token's ``aud`` must hold one."""
-    clients: Annotated[list[NonEmpty], Meta(min_length=1, max_length=256)]
+    clients: Annotated[tuple[NonEmpty, ...], Meta(min_length=1, max_length=256)]
     """The clients (``azp`` or ``client_id``) through which users may come."""
-    algorithms: list[Literal["ES256", "ES384", "RS256", "PS256", "EdDSA"]] = ["ES256", "RS256"]
-    token_types: list[Literal["access_token", "id_token", "jwt"]] = ["access_token", "id_token"]
+    algorithms: tuple[Literal["ES256", "ES384", "RS256", "PS256", "EdDSA"], ...] = (
+        "ES256",
+        "RS256",
+    )
+    token_types: tuple[Literal["access_token", "id_token", "jwt"], ...] = (
+        "access_token",
+        "id_token",
+    )
     aal: dict[str, Annotated[int, Meta(ge=1, le=3)]] = {}
     """``acr`` value → AAL; any other ``acr`` is AAL 1."""
     plain_access_token_typ: bool = False
@@ -121,7 +127,7 @@ class AudienceConfig(Strict, frozen=True, kw_only=True):
     """One API that tokens may be for."""
 
     uri: NonEmpty
-    scopes: Annotated[list[NonEmpty], Meta(min_length=1, max_length=256)]
+    scopes: Annotated[tuple[NonEmpty, ...], Meta(min_length=1, max_length=256)]
     max_lifetime_s: Annotated[int, Meta(ge=1, le=300)] = 300
 
 
@@ -153,9 +159,9 @@ class IdentityConfig(Strict, frozen=True, kw_only=True):
 class AuthorizationConfig(Strict, frozen=True, kw_only=True):
     """Credentials. Hosts need no entry: an enrolled host's SPIFFE ID has the role ``host``."""
 
-    operators: list[OperatorConfig] = []
-    identities: list[IdentityConfig] = []
-    anonymous_roles: list[Literal["relying_party"]] = []
+    operators: tuple[OperatorConfig, ...] = ()
+    identities: tuple[IdentityConfig, ...] = ()
+    anonymous_roles: tuple[Literal["relying_party"], ...] = ()
     """What callers without any credential may be: in development, relying parties."""
 
 
@@ -192,8 +198,8 @@ class Config(Strict, frozen=True, kw_only=True):
     keys: KeysConfig = KeysConfig()
     storage: StorageConfig
     attestation: AttestationConfig
-    subject_issuers: list[SubjectIssuerConfig] = []
-    audiences: list[AudienceConfig] = []
+    subject_issuers: tuple[SubjectIssuerConfig, ...] = ()
+    audiences: tuple[AudienceConfig, ...] = ()
     delegation: DelegationConfig
     authorization: AuthorizationConfig = AuthorizationConfig()
     audit: AuditConfig = AuditConfig()
