@@ -150,7 +150,7 @@ def residency(protection: Protection = Protection.NON_EXPORTABLE) -> Residency:
         verified_at=NOW - 100,
         freshness=Freshness.CHALLENGED,
         policy="default@1",
-        result=ResultId("r" * 43),
+        result=ResultId("w" * 43),
     )
 
 
