@@ -7,7 +7,8 @@ shortened, rewritten or restored from an older copy.
 
 A crash between the increment and the checkpoint leaves the counter ahead by one, as a rollback
 would. So the service first stores the value that it is about to reach, as the fact
-``ANNOUNCED_COUNTER``, and only then increments.
+``ANNOUNCED_COUNTER``, and only then increments; when it starts and finds that the counter has
+reached the announced value without a checkpoint, it signs that one without another increment.
 """
 
 from __future__ import annotations
@@ -64,8 +65,14 @@ def checkpoint_signing_input(claims: CheckpointClaims, *, kid: Kid, algorithm: s
 
 
 def parse_checkpoint(checkpoint_jws: str) -> Checkpoint:
-    """The checkpoint as it describes itself, its signature unchecked; Malformed."""
-    parsed = jws.parse_compact(checkpoint_jws, max_bytes=MAX_CHECKPOINT_BYTES)
+    """The checkpoint as it describes itself, its signature unchecked.
+
+    Raises Malformed, or Rejected (checkpoint_invalid) for critical headers.
+    """
+    try:
+        parsed = jws.parse_compact(checkpoint_jws, max_bytes=MAX_CHECKPOINT_BYTES)
+    except TokenRejected as error:
+        raise Rejected(Reason.CHECKPOINT_INVALID, str(error)) from error
     return _checkpoint(parsed, _claims(parsed.payload), checkpoint_jws)
 
 

@@ -40,8 +40,8 @@ def verify_log(
        and says what its fields say: checkpoint_invalid.
     2. Stored checkpoints go forward in sequence and counter: audit_rolled_back.
     3. The log's newest checkpoint is not behind the witness: audit_rolled_back.
-    4. The TPM's ``counter`` (None: it cannot be asked) is neither behind the newest checkpoint nor
-       ahead of both it and the ``announced`` value: audit_rolled_back.
+    4. The TPM's ``counter`` (None: it cannot be asked) is the newest checkpoint's, or one more if
+       that was ``announced`` before a crash: audit_rolled_back.
     5. Each event follows the one before it: audit_chain_broken, naming the sequence.
     6. The event at each checkpoint's sequence, the witness's too, has the checkpoint's hash, and
        the log reaches them all: audit_rolled_back.
@@ -106,8 +106,9 @@ def check_counter(newest: Checkpoint | None, counter: int | None, announced: int
     if counter < reached:
         detail = f"the TPM counted to {counter}, the log to {reached}: not this log's TPM"
         raise Rejected(Reason.AUDIT_ROLLED_BACK, detail, step=4)
-    if counter > max(reached, announced):
-        detail = f"the TPM counted to {counter}, the log only to {max(reached, announced)}"
+    # No further than one: whoever can cut the log can also announce.
+    if counter > (reached + 1 if announced == reached + 1 else reached):
+        detail = f"the TPM counted to {counter}, the log only to {reached}"
         raise Rejected(Reason.AUDIT_ROLLED_BACK, detail, step=4)
 
 

@@ -101,10 +101,11 @@ class SqliteStore:
         if self._closed:
             return
         self._closed = True
-        await asyncio.to_thread(self._writer.close)
-        self._thread.shutdown()
+        await asyncio.to_thread(self._thread.shutdown)
+        # The writer last: only a connection that writes can fold the log back into the file.
         self._lookups.close()
         self._lists.close()
+        await asyncio.to_thread(self._writer.close)
         self._lock.release()
 
     # --- by key, on the event loop ------------------------------------------------------------

@@ -10,6 +10,7 @@ from keystead.audit import HashChain
 from keystead.errors import ConfigurationError, Reason
 from keystead.storage import SqliteStore
 from keystead.storage.sqlite.files import WriterLock, check_folder, make_private_file
+from tests.store_samples import event
 
 
 def refused(reason: Reason, path: Path) -> None:
@@ -111,6 +112,13 @@ async def test_a_second_process_on_the_same_file_is_refused(tmp_path: Path) -> N
     await store.close()
     assert other.returncode == 1
     assert "is in use by another running service" in other.stderr
+
+
+async def test_a_closed_store_is_one_whole_file(tmp_path: Path) -> None:
+    store = SqliteStore.open(tmp_path / "keystead.db", chain=HashChain())
+    await store.apply((), events=[event()])
+    await store.close()
+    assert {path.name for path in tmp_path.iterdir()} == {"keystead.db", "keystead.db.lock"}
 
 
 def test_a_released_lock_can_be_taken(tmp_path: Path) -> None:
