@@ -9,10 +9,11 @@ import asyncio
 import contextlib
 import logging
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 
+import structlog
 import uvloop
 
 from keystead.appraisal.policy import AppraisalPolicy, load_policy
@@ -51,7 +52,9 @@ from keystead.system.clock import SystemClock
 from keystead.system.documents import Documents, check_location
 from keystead.system.entropy import SystemEntropy
 
-log = logging.getLogger("keystead")
+log = structlog.get_logger("keystead")
+
+Task = Callable[[], Coroutine[None, None, None]]
 
 STORE_FILE = "keystead.sqlite3"
 ADMIN_SOCKET = "admin/keystead.sock"
@@ -81,6 +84,7 @@ class Service:
     keyring: Keyring
     trail: Trail
     config: Config
+    queue_depth: Callable[[], int]
 
 
 def load_policies(config: Config, *, base: Path) -> Policies:
@@ -191,7 +195,13 @@ def _wire(
         callers=_callers(config, store),
         health=Health(store=store, hardware=device, development=config.development),
     )
-    return Service(use_cases=use_cases, keyring=keyring, trail=trail, config=config)
+    return Service(
+        use_cases=use_cases,
+        keyring=keyring,
+        trail=trail,
+        config=config,
+        queue_depth=device.queue_depth,
+    )
 
 
 def _audiences(config: Config) -> Audiences:
@@ -301,18 +311,23 @@ async def _background(service: Service) -> AsyncIterator[None]:
             await _try(last)
 
 
-async def _every(seconds: int, action: Callable[[], Awaitable[None]]) -> None:
+async def _every(seconds: int, action: Task) -> None:
     while True:
         await asyncio.sleep(seconds)
         await _try(action)
 
 
-async def _try(action: Callable[[], Awaitable[None]]) -> None:
+async def _try(action: Task) -> None:
     """A part that is away now is asked again the next time."""
     try:
         await action()
     except KeysteadError as error:
-        log.warning("background=%s reason=%s detail=%r", action, error.reason, error.detail)
+        log.warning(
+            "background task failed",
+            task=getattr(action, "__qualname__", ""),
+            reason=error.reason.value,
+            detail=error.detail,
+        )
 
 
 def new_operator() -> tuple[str, str]:
@@ -327,14 +342,40 @@ def serve(config: Config, *, base: Path, as_json: bool) -> int:
     ``{"http", "grpc", "admin", "state"}``, or for a person, with a banner where the hardware is
     emulated.
     """
+    _log_to_stderr()
     return uvloop.run(_serve(config, base=base, as_json=as_json))
+
+
+def _log_to_stderr() -> None:
+    """key=value lines on standard error: standard output belongs to the addresses."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.LogfmtRenderer(
+                key_order=["timestamp", "level", "event"], bool_as_flag=False
+            ),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.WARNING, format="level=%(levelname)s %(message)s"
+    )
 
 
 async def _serve(config: Config, *, base: Path, as_json: bool) -> int:
     folder = base / config.storage.folder
     admin_socket = base / (config.server.admin_socket or ADMIN_SOCKET)
+    if not admin_socket.parent.exists():
+        admin_socket.parent.mkdir(mode=0o700)
     async with running_service(config, base=base) as service:
-        doors = Doors(service.use_cases, settings=_door_settings(config, base, admin_socket))
+        doors = Doors(
+            service.use_cases,
+            settings=_door_settings(config, base, admin_socket),
+            entropy=SystemEntropy(),
+            queue_depth=service.queue_depth,
+        )
         await doors.start()
         addresses = {
             "http": doors.http_address,
