@@ -117,7 +117,8 @@ async def running_service(config: Config, *, base: Path) -> AsyncIterator[Servic
             counter_index=config.tpm2.counter_index,
         )
         stack.callback(device.close)
-        service = _wire(config, policies, store, device, base=base)
+        tier = await _tier(config, device)
+        service = _wire(config, policies, store, device, base=base, tier=tier)
         await service.keyring.open()
         await _record_start(config, policies, store)
         async with _background(service):
@@ -125,7 +126,13 @@ async def running_service(config: Config, *, base: Path) -> AsyncIterator[Servic
 
 
 def _wire(
-    config: Config, policies: Policies, store: SqliteStore, device: Tpm2Device, *, base: Path
+    config: Config,
+    policies: Policies,
+    store: SqliteStore,
+    device: Tpm2Device,
+    *,
+    base: Path,
+    tier: SignerTier,
 ) -> Service:
     clock, entropy = SystemClock(), SystemEntropy()
     keyring = Keyring(
@@ -133,7 +140,7 @@ def _wire(
         hardware=device,
         clock=clock,
         entropy=entropy,
-        tier=SignerTier.TPM,
+        tier=tier,
         token_algorithm=config.keys.token_algorithm,
         publish_ahead_s=config.keys.publish_ahead_s,
     )
@@ -202,6 +209,21 @@ def _wire(
         config=config,
         queue_depth=device.queue_depth,
     )
+
+
+async def _tier(config: Config, device: Tpm2Device) -> SignerTier:
+    """What the TPM says it is. An honest emulator is found out here; a lying one has no EK
+    certificate under a vendor's root, and ``verify-issuer`` finds that."""
+    properties = await device.properties()
+    if not properties.emulated:
+        return SignerTier.TPM
+    if not config.development:
+        raise ConfigurationError(
+            Reason.CONFIGURATION_INVALID,
+            f"tpm2.tcti: an emulated TPM ({properties.manufacturer} {properties.vendor}) "
+            "needs development = true",
+        )
+    return SignerTier.EMULATED_TPM
 
 
 def _audiences(config: Config) -> Audiences:

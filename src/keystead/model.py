@@ -81,9 +81,14 @@ class KeyState(StrEnum):
 
 
 class SignerTier(StrEnum):
-    """Where the signing key lives; there is never a silent fall to a lower one."""
+    """Where the signing key lives; there is never a silent fall to a lower one.
+
+    ``emulated-tpm`` is a TPM that says of itself that it is software; it serves only in
+    development.
+    """
 
     TPM = "tpm"
+    EMULATED_TPM = "emulated-tpm"
     ENCLAVE = "enclave"
     SOFTWARE = "software"
 
