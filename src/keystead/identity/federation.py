@@ -113,7 +113,8 @@ def verify_subject_token(
     4. No claim or header shows another kind of token (type_mismatch).
     5. ``sub`` is a person (subject_token_invalid).
     6. The client it was issued to is an accepted one (subject_client_refused).
-    7. The user signed in at most ``max_age_s`` ago (authentication_insufficient).
+    7. The user signed in before now (claim_invalid), at most ``max_age_s`` ago
+       (authentication_insufficient).
     8. ``scope``, ``act``, ``may_act`` and ``cnf`` can be read completely.
 
     Raises ``Malformed``, ``TokenRejected`` or ``Refused``. Tokens of our own: ``own_tokens``.
@@ -138,7 +139,7 @@ def verify_subject_token(
     with at_step(6):
         client = _check_client(jwt, token_type, issuer)
     with at_step(7):
-        auth_time = _check_age(jwt.claims, issuer, now)
+        auth_time = _check_age(jwt.claims, issuer, now, leeway_s)
     with at_step(8):
         subject = _subject(jwt.claims, issuer, sub=sub, client=client, auth_time=auth_time)
         return _read(jwt, token_type, issuer, subject)
@@ -195,8 +196,12 @@ def _client(jwt: Jwt, token_type: TokenType) -> str | None:
     return named.pop() if len(named) == 1 else None
 
 
-def _check_age(claims: Mapping[str, JSON], issuer: SubjectIssuer, now: int) -> int | None:
+def _check_age(
+    claims: Mapping[str, JSON], issuer: SubjectIssuer, now: int, leeway_s: int
+) -> int | None:
     auth_time = find_date(claims, "auth_time")
+    if auth_time is not None and auth_time > now + leeway_s:
+        raise TokenRejected(Reason.CLAIM_INVALID, f"auth_time {auth_time}, now {now}")
     if issuer.max_age_s is None:
         return auth_time
     if auth_time is None or now - auth_time > issuer.max_age_s:

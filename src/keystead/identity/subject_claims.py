@@ -18,6 +18,7 @@ from keystead.model import Actor, GrantId, Jkt, Subject
 MAX_ACT_DEPTH = 8
 MAX_SUB_CHARS = 255
 MAX_NAME_CHARS = 512
+MAX_AMR_CHARS = 64
 # RFC 6749 scope strings: some tens of scopes of moderate length.
 MAX_SCOPE_CHARS = 4_096
 # A sign-in has a few of RFC 8176's methods; relying parties refuse more.
@@ -131,4 +132,4 @@ def read_sub(claims: Mapping[str, JSON]) -> str:
 
 def read_amr(claims: Mapping[str, JSON]) -> tuple[str, ...]:
     """``amr`` (RFC 8176), empty where it is absent."""
-    return json.find_str_list(claims, "amr", max_items=MAX_AMR, max_chars=MAX_NAME_CHARS) or ()
+    return json.find_str_list(claims, "amr", max_items=MAX_AMR, max_chars=MAX_AMR_CHARS) or ()

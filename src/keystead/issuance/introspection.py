@@ -32,7 +32,7 @@ INACTIVE: dict[str, JSON] = {"active": False}
 def active_claims(token: str, *, keys: JwkSet, issuer: str, now: int) -> Mapping[str, JSON] | None:
     """The verified claims of an access token of ours, or None. ``keys`` are the token keys.
 
-    No leeway: we compare with our own clock.
+    Leeway is for servers whose clocks differ a little; what has ended here has ended.
     """
     try:
         jwt = verify_jwt(
@@ -42,9 +42,10 @@ def active_claims(token: str, *, keys: JwkSet, issuer: str, now: int) -> Mapping
             issuer=issuer,
             audience=None,
             now=now,
-            leeway_s=0,
         )
     except (Malformed, TokenRejected):
+        return None
+    if jwt.expires_at is None or now >= jwt.expires_at:
         return None
     return jwt.claims
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from keystead.codec.json import JSON
 from keystead.delegation import grants as grant_rules
-from keystead.errors import KeysteadError, Malformed, NotFound, ProofRejected, Reason
+from keystead.errors import KeysteadError, NotFound, ProofRejected, Reason, Refused
 from keystead.issuance import introspection
 from keystead.model import (
     AuditAction,
@@ -75,7 +75,7 @@ class Grants:
             raise
         try:
             grant = await self._store.grant_by_handle(grant_rules.handle_hash(token))
-        except Malformed:
+        except Refused:
             grant = None
         if grant is None:
             await self._store.apply([presenter.used], events=())

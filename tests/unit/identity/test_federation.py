@@ -244,6 +244,11 @@ def test_step_7_rejects_an_old_or_undated_sign_in() -> None:
         assert found == (Reason.AUTHENTICATION_INSUFFICIENT, 7)
 
 
+def test_step_7_rejects_a_sign_in_of_tomorrow() -> None:
+    assert verified(idp_token({"auth_time": NOW + 5})).subject.auth_time == NOW + 5
+    assert refusal(idp_token({"auth_time": NOW + 6})) == (Reason.CLAIM_INVALID, 7)
+
+
 @pytest.mark.parametrize(
     ("acr", "aal"), [("phr", 2), ("phrh", 3), ("silver", 1), (..., 1), ("PHRH", 1)]
 )
