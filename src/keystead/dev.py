@@ -13,17 +13,19 @@ Nothing here can pass for hardware: the anchors are of class ``emulated``.
 
 from __future__ import annotations
 
+import json
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from msgspec import Struct, to_builtins
 from msgspec.structs import replace
 
 from keystead.app import new_operator
-from keystead.config import Config, load_config
+from keystead.config import AudienceConfig, Config, SubjectIssuerConfig, load_config
 from keystead.errors import ConfigurationError, Reason
 from keystead.testing.swtpm import Swtpm, SwtpmCa, make_template
 
@@ -128,6 +130,37 @@ class DevInstallation:
     credential_file: Path
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DevSettings:
+    """What a folder's first configuration says; ``anchors`` is file name → PEM certificates."""
+
+    http_port: int
+    grpc_port: int
+    subject_issuers: tuple[SubjectIssuerConfig, ...] = ()
+    audiences: tuple[AudienceConfig, ...] = ()
+    delegation: str = DELEGATION
+    anchors: Mapping[str, bytes] = field(default_factory=dict)
+
+    @property
+    def issuer(self) -> str:
+        """The name that the service will have."""
+        return f"http://127.0.0.1:{self.http_port}"
+
+
+def prepare(folder: Path, settings: DevSettings) -> None:
+    """Configure a new folder for ``serve --dev``, which keeps what it finds there.
+
+    Where ``settings`` has anchors they are the only ones: the folder's own CA is left out.
+    """
+    _make_private(folder)
+    _write_configuration(folder, settings)
+    (folder / "delegation.cedar").write_text(settings.delegation)
+    if settings.anchors:
+        (folder / "anchors").mkdir(mode=0o700)
+    for name, certificates in settings.anchors.items():
+        (folder / "anchors" / name).write_bytes(certificates)
+
+
 @contextmanager
 def dev_installation(folder: Path) -> Iterator[DevInstallation]:
     """Make what is missing in ``folder``, start its TPM, and stop it at the end.
@@ -164,29 +197,43 @@ def _prepare(folder: Path) -> tuple[Path, Swtpm]:
         (anchors / "dev-ek-ca.pem").write_bytes(ca.root_certificate_pem + ca.issuer_certificate_pem)
     config_file = folder / "keystead.toml"
     if not config_file.exists():
-        _write_configuration(folder, config_file)
+        http_port, grpc_port = free_port(PREFERRED_HTTP_PORT), free_port(PREFERRED_GRPC_PORT)
+        _write_configuration(folder, DevSettings(http_port=http_port, grpc_port=grpc_port))
     for name, text in (("appraisal.toml", APPRAISAL), ("delegation.cedar", DELEGATION)):
         if not (folder / name).exists():
             (folder / name).write_text(text)
     return config_file, tpm
 
 
-def _write_configuration(folder: Path, config_file: Path) -> None:
+def _write_configuration(folder: Path, settings: DevSettings) -> None:
     credential, digest = new_operator()
     credential_file = folder / "operator.credential"
     with open(os.open(credential_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         file.write(credential + "\n")
-    config_file.write_text(
-        CONFIG.format(
-            http_port=_free_port(PREFERRED_HTTP_PORT),
-            grpc_port=_free_port(PREFERRED_GRPC_PORT),
-            trust_domain=TRUST_DOMAIN,
-            credential_sha256=digest,
-        )
+    text = CONFIG.format(
+        http_port=settings.http_port,
+        grpc_port=settings.grpc_port,
+        trust_domain=TRUST_DOMAIN,
+        credential_sha256=digest,
     )
+    tables = [_table("subject_issuers", issuer) for issuer in settings.subject_issuers]
+    tables += [_table("audiences", audience) for audience in settings.audiences]
+    (folder / "keystead.toml").write_text("\n".join([text, *tables]))
 
 
-def _free_port(preferred: int) -> int:
+def _table(name: str, entry: Struct) -> str:
+    """One ``[[name]]`` table. TOML writes strings, numbers, booleans and arrays as JSON does."""
+    lines = [f"[[{name}]]"]
+    for key, value in to_builtins(entry).items():
+        if isinstance(value, dict):
+            members = (f"{json.dumps(inner)} = {json.dumps(value[inner])}" for inner in value)
+            lines.append(f"{key} = {{ {', '.join(members)} }}")
+        elif value is not None:
+            lines.append(f"{key} = {json.dumps(value)}")
+    return "\n".join(lines) + "\n"
+
+
+def free_port(preferred: int = 0) -> int:
     """The preferred port if nothing has it now, else any free one: it becomes part of the issuer's
     name, so it is chosen once and written down."""
     for port in (preferred, 0):
