@@ -11,7 +11,8 @@ from socket import SHUT_RDWR, socket
 from threading import Timer
 from urllib.parse import urlsplit
 
-from keystead.errors import ConfigurationError, Reason, Unavailable
+from keystead.errors import ConfigurationError, Malformed, Reason, Unavailable
+from keystead.jose.htu import normalise_htu
 from keystead.jose.jwk import MAX_SET_BYTES
 
 
@@ -24,11 +25,13 @@ def fetcher(
     are refused, and the environment's proxy settings are not used: the host that was configured
     answers, or nobody.
     """
+    try:
+        normalise_htu(url)  # stricter than urlsplit about what a URL is
+    except Malformed as error:
+        raise ConfigurationError(detail=f"jwks: {error.detail}") from error
     parts = urlsplit(url)
-    host, port = parts.hostname, parts.port
-    if not host or parts.username is not None or parts.fragment:
-        raise ConfigurationError(detail=f"jwks: not a plain URL: {url[:200]!r}")
-    if parts.scheme != "https" and not (parts.scheme == "http" and _is_loopback(host)):
+    host, port = parts.hostname or "", parts.port
+    if parts.fragment or (parts.scheme != "https" and not _is_loopback(host)):
         raise ConfigurationError(detail="jwks: an https URL is needed, or http to loopback")
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     context = ssl_context or ssl.create_default_context()
@@ -54,10 +57,10 @@ def _get(connection: HTTPConnection, target: str, timeout_s: float) -> bytes:
         connection.connect()
         opened.append(connection.sock)
         connection.request("GET", target, headers={"Accept": "application/json"})
-        response = connection.getresponse()
-        if response.status != 200:
-            raise Unavailable(Reason.KEYS_UNAVAILABLE, f"jwks: HTTP status {response.status}")
-        body = response.read(MAX_SET_BYTES + 1)
+        with connection.getresponse() as response:
+            if response.status != 200:
+                raise Unavailable(Reason.KEYS_UNAVAILABLE, f"jwks: HTTP status {response.status}")
+            body = response.read(MAX_SET_BYTES + 1)
     except (OSError, HTTPException) as error:
         raise Unavailable(Reason.KEYS_UNAVAILABLE, f"jwks: {error!r}") from error
     finally:
