@@ -103,12 +103,12 @@ def _find(connection: Connection, order: Sequence[str]) -> EndorsementKey:
 def _make(
     connection: Connection, slot: EkSlot, present: frozenset[int], certificate: bytes | None
 ) -> EndorsementKey:
+    connection.keep_keys(KEY_SLOTS - 1)  # a persistent key needs a slot too while it is read
     template = _template(connection, slot, present)
     persistent = _persistent(connection, slot, template)
     if persistent is not None:
         public = key_commands.read_public(connection.channel, persistent)
     else:
-        connection.keep_keys(KEY_SLOTS - 1)
         with connection.primary(RH_ENDORSEMENT, template.encode()) as made:
             public = made[1]
     return EndorsementKey(
@@ -154,10 +154,11 @@ def _chain(connection: Connection, present: frozenset[int]) -> tuple[bytes, ...]
 
 @contextmanager
 def _handle(connection: Connection, key: EndorsementKey) -> Iterator[int]:
+    # The AK was used last and stays; a persistent key needs a slot too while it is in use.
+    connection.keep_keys(KEY_SLOTS - 1)
     if key.persistent_handle is not None:
         yield key.persistent_handle
         return
-    connection.keep_keys(KEY_SLOTS - 1)  # the AK was used last and stays
     with connection.primary(RH_ENDORSEMENT, key.template) as made:
         yield made[0]
 

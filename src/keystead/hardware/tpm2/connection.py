@@ -79,6 +79,16 @@ class Connection:
     def close(self) -> None:
         self.channel.transport.close()
 
+    def release(self) -> None:
+        """Leave the TPM as empty as it was found, if it still answers, and close."""
+        try:
+            self.keep_keys(0)
+            if self._storage_root is not None:
+                key_commands.flush_context(self.channel, self._storage_root)
+        except (ConnectionLost, TpmError):
+            pass  # the next client that starts flushes everything
+        self.close()
+
     def start(self) -> None:
         """Start the TPM if nobody did, and flush what an earlier client left behind.
 

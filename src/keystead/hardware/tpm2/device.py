@@ -104,6 +104,10 @@ class Tpm2Device:
         """How often the TPM had to be connected to again."""
         return self._owner.reconnects
 
+    def queue_depth(self) -> int:
+        """How many operations wait for the TPM."""
+        return self._owner.waiting
+
     def close(self) -> None:
         """Fail what waits and let go of the TPM; may be called twice."""
         self._owner.close()

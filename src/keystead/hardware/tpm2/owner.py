@@ -57,6 +57,11 @@ class TpmOwner:
         """Whether the TPM was lost and not reached again since."""
         return self._away
 
+    @property
+    def waiting(self) -> int:
+        """How many operations wait for the TPM."""
+        return len(self._queue)
+
     def submit(
         self, operation: Callable[[Connection], _Result], *, timeout_s: float, repeatable: bool
     ) -> tuple[Future[_Result], float]:
@@ -87,7 +92,8 @@ class TpmOwner:
                 self._deliver()
                 self._undelivered = finish
         self._deliver()
-        self._disconnect()
+        if self._connection is not None:
+            self._connection.release()
 
     def _next(self) -> Job | None:
         job = self._queue.take_waiting()

@@ -44,6 +44,10 @@ class JobQueue:
         self._changed = threading.Condition()
         self._closed = False
 
+    def __len__(self) -> int:
+        """How many jobs wait."""
+        return len(self._jobs)
+
     def put(self, job: Job) -> None:
         """Raises Unavailable: hardware_busy when full, shutting_down after :meth:`close`."""
         with self._changed:

@@ -13,6 +13,7 @@ RC_NV_UNINITIALIZED: Final = 0x14A
 RC_NV_DEFINED: Final = 0x14C
 RC_OBJECT_MEMORY: Final = 0x902
 RC_SESSION_MEMORY: Final = 0x903
+RC_LOCALITY: Final = 0x907
 RC_YIELDED: Final = 0x908
 RC_TESTING: Final = 0x90A
 RC_REFERENCE_H0: Final = 0x910
@@ -84,7 +85,7 @@ _NAMES: Final = {
     0x904: "MEMORY",
     0x905: "SESSION_HANDLES",
     0x906: "OBJECT_HANDLES",
-    0x907: "LOCALITY",
+    RC_LOCALITY: "LOCALITY",
     RC_YIELDED: "YIELDED",
     0x909: "CANCELED",
     RC_TESTING: "TESTING",
@@ -145,6 +146,6 @@ class TpmError(Exception):
         """Unavailable for a TPM that is busy, full or failed; Refused for everything else."""
         away = self.code in (RC_INITIALIZE, RC_FAILURE)
         warning = not self.code & _FORMAT_ONE and self.code & _WARNING == _WARNING
-        if away or warning or self.lost_handle:
+        if away or self.lost_handle or (warning and self.code != RC_LOCALITY):
             return Unavailable(Reason.HARDWARE_UNAVAILABLE, str(self))
         return Refused(Reason.HARDWARE_REFUSED, str(self))

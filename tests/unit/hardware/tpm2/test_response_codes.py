@@ -26,7 +26,7 @@ def test_a_tpm_that_is_busy_full_or_failed_is_unavailable(code: int) -> None:
     assert error.reason is Reason.HARDWARE_UNAVAILABLE
 
 
-@pytest.mark.parametrize("code", [0x1DF, 0x99D, 0x3E0, 0x98E, 0x143, 0x149])
+@pytest.mark.parametrize("code", [0x1DF, 0x99D, 0x3E0, 0x98E, 0x143, 0x149, 0x907])
 def test_everything_else_is_refused(code: int) -> None:
     error = TpmError(code, "TPM2_SIGN").for_caller()
     assert isinstance(error, Refused)
