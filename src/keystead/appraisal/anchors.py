@@ -14,7 +14,7 @@ from typing import Final
 
 from OpenSSL import crypto
 
-from keystead.codec.certificate import Certificate, parse_certificate
+from keystead.codec.certificate import Certificate, name_text, parse_certificate
 from keystead.errors import ConfigurationError, Malformed, Reason
 from keystead.model import AnchorClass
 
@@ -82,7 +82,7 @@ def from_der(certificates: Sequence[bytes], *, anchor_class: AnchorClass) -> Anc
         if _is_root(parsed, loaded):
             anchors.append(
                 Anchor(
-                    name=_name(loaded),
+                    name=name_text(parsed.subject),
                     sha256=hashlib.sha256(der).digest(),
                     anchor_class=anchor_class,
                     der=der,
@@ -175,8 +175,3 @@ def _is_root(parsed: Certificate, loaded: crypto.X509) -> bool:
 
 # X509_V_FLAG_NO_CHECK_TIME of openssl/x509_vfy.h, which pyOpenSSL does not name.
 _NO_CHECK_TIME: Final = 0x200000
-
-
-def _name(certificate: crypto.X509) -> str:
-    parts = certificate.get_subject().get_components()
-    return ", ".join(f"{key.decode()}={value.decode('utf-8', 'replace')}" for key, value in parts)

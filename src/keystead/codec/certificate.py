@@ -24,6 +24,16 @@ KEY_USAGE: Final = "2.5.29.15"
 EXTENDED_KEY_USAGE: Final = "2.5.29.37"
 SUBJECT_ALT_NAME: Final = "2.5.29.17"
 
+# The attributes that people look for in a name (RFC 5280 Appendix A.1).
+_NAME_ATTRIBUTES: Final = {
+    "2.5.4.3": "CN",
+    "2.5.4.6": "C",
+    "2.5.4.7": "L",
+    "2.5.4.8": "ST",
+    "2.5.4.10": "O",
+    "2.5.4.11": "OU",
+}
+
 # KeyUsage bits (RFC 5280 §4.2.1.3).
 DIGITAL_SIGNATURE: Final = 0
 KEY_ENCIPHERMENT: Final = 2
@@ -87,6 +97,19 @@ class Certificate:
         )
 
 
+def name_text(name: bytes) -> str:
+    """A DER Name for people to read: ``O=…, CN=…``. Never compare it; compare the DER."""
+    parts = []
+    for relative in der.elements(der.parse_element(name, tag=der.SEQUENCE).content):
+        for attribute in der.elements(relative.content):
+            fields = tuple(der.elements(attribute.content))
+            if len(fields) != 2:
+                raise Malformed(Reason.MALFORMED, "a name's attribute of another shape")
+            if label := _NAME_ATTRIBUTES.get(_oid(fields[0])):
+                parts.append(f"{label}={_text(fields[1].content)}")
+    return ", ".join(parts)
+
+
 def parse_certificate(data: bytes) -> Certificate:
     """One DER certificate, nothing after it; ``Malformed``."""
     if len(data) > MAX_CERTIFICATE_BYTES:
@@ -131,6 +154,11 @@ def _read_version_and_serial(reader: Reader) -> int:
 
 def _algorithm(content: bytes) -> str:
     return _oid(der.read_element(Reader(content)))
+
+
+def _text(content: bytes) -> str:
+    text = content.decode("utf-8", "replace")
+    return "".join(each if each.isprintable() else "\ufffd" for each in text)
 
 
 def _oid(element: der.Element) -> str:
