@@ -291,10 +291,10 @@ async def test_forgetting_survives_a_restart(open_again: OpenStore) -> None:
     await again.close()
 
 
-async def test_more_than_one_round_of_forgetting_empties_the_past(store: Store) -> None:
-    keys = [once(n.to_bytes(4, "big"), until=NOW) for n in range(5_000)]
+async def test_forgetting_keeps_up_with_a_long_past(store: Store) -> None:
+    keys = [once(n.to_bytes(4, "big"), until=NOW) for n in range(2_000)]
     await run(store, *keys)
-    for n in range(10):
+    for n in range(100):
         await store.apply((), events=[event(at=NOW + 5_000 + n)])
     assert not any([await store.seen("proof", key.key) for key in keys])
 

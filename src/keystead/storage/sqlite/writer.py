@@ -31,6 +31,10 @@ MAX_QUEUED_UNITS = 4_096
 PRUNE_MARGIN_S = 300
 # How much newer the trail must be for another round of pruning.
 PRUNE_EVERY_S = 10
+# Rows that a transaction may forget: more than its units add, so that forgetting keeps up, and few
+# enough that nobody in the batch feels it.
+PRUNE_ROWS = 64
+PRUNE_ROWS_PER_UNIT = 4
 
 _Future = asyncio.Future[tuple[ChainedEvent, ...]]
 
@@ -121,15 +125,17 @@ class Writer:
         connection = self._connection
         connection.execute("BEGIN IMMEDIATE")
         run_units(connection, units, chain=self._chain)
-        pruned_at = self._prune(connection, newest_time(units))
+        pruned_at = self._prune(connection, units)
         connection.execute("COMMIT")
         self._pruned_at = pruned_at
 
-    def _prune(self, connection: sqlite3.Connection, now: int) -> int:
-        """Forget what ended long before ``now``; up to when that is done."""
+    def _prune(self, connection: sqlite3.Connection, units: Sequence[Unit]) -> int:
+        """Forget what ended long before these units' events; up to when that is done."""
+        now = newest_time(units)
         if now < self._pruned_at + PRUNE_EVERY_S:
             return self._pruned_at
-        more = prune(connection, before=now - PRUNE_MARGIN_S)
+        limit = PRUNE_ROWS + PRUNE_ROWS_PER_UNIT * len(units)
+        more = prune(connection, before=now - PRUNE_MARGIN_S, limit=limit)
         return self._pruned_at if more else now
 
     def _drop_connection(self) -> None:

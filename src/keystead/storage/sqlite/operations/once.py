@@ -17,10 +17,6 @@ REPLAY_REASONS = {
     "challenge": Reason.CHALLENGE_REPLAYED,
     "handover": Reason.SUBJECT_TOKEN_REPLAYED,
 }
-# Rows that one transaction deletes at most: twice what a batch of exchanges adds, so that
-# forgetting keeps up, and few enough not to be felt.
-PRUNE_ROWS = 1_024
-
 _USE = """
 INSERT INTO used_once (space, key, until) SELECT ?1, ?2, ?3
 WHERE NOT EXISTS (SELECT 1 FROM forgotten WHERE space = ?1 AND until >= ?3)
@@ -49,12 +45,15 @@ def use(connection: sqlite3.Connection, operation: UseOnce) -> None:
         raise Replayed(reason)
 
 
-def prune(connection: sqlite3.Connection, *, before: int) -> bool:
-    """Delete some of what ended before that time; whether there may be more of it."""
-    forgotten = connection.execute(_FORGET, (before, PRUNE_ROWS)).fetchall()
+def prune(connection: sqlite3.Connection, *, before: int, limit: int) -> bool:
+    """Delete up to ``limit`` keys and results that ended before that time; whether more may have.
+
+    The oldest go first, so that what is forgotten stays behind what is remembered.
+    """
+    forgotten = connection.execute(_FORGET, (before, limit)).fetchall()
     latest: dict[str, int] = {}
     for space, until in forgotten:
         latest[space] = max(until, latest.get(space, until))
     connection.executemany(_REMEMBER_FORGETTING, list(latest.items()))
-    results = connection.execute(_PRUNE_RESULTS, (before, PRUNE_ROWS)).rowcount
-    return max(len(forgotten), results) >= PRUNE_ROWS
+    results = connection.execute(_PRUNE_RESULTS, (before, limit)).rowcount
+    return max(len(forgotten), results) >= limit
