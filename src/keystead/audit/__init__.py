@@ -20,7 +20,7 @@ from keystead.audit.checkpoints import (
     verify_checkpoint,
 )
 from keystead.audit.events import bounded, decode_event, encode_event
-from keystead.audit.log import LogReport, verify_log
+from keystead.audit.log import LogReport, check_counter, verify_log
 
 __all__ = [
     "CheckpointClaims",
@@ -28,6 +28,7 @@ __all__ = [
     "LogReport",
     "RefusalAggregator",
     "bounded",
+    "check_counter",
     "checkpoint_signing_input",
     "decode_event",
     "encode_event",
