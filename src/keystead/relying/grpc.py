@@ -46,7 +46,7 @@ _KINDS = {
 _token: ContextVar[VerifiedToken] = ContextVar("keystead_token")
 _Q = TypeVar("_Q")
 _S = TypeVar("_S")
-Handler: TypeAlias = grpc.RpcMethodHandler[_Q, _S]
+Handler: TypeAlias = "grpc.RpcMethodHandler[_Q, _S]"
 Behaviour: TypeAlias = Callable[..., object]
 
 
