@@ -139,6 +139,8 @@ def test_a_policy_that_fails_while_evaluated_denies() -> None:
     text = exchange() + '@id("f") forbid(principal, action, resource) when {'
     text += " context.lifetime_s + 9223372036854775807 > 0 };"
     assert reason_for(ASKED, text) is Reason.DELEGATION_DENIED
+    with pytest.raises(Refused, match=r"policy error.*`f`"):
+        DelegationPolicy.parse(text).decide(ASKED)
 
 
 @pytest.mark.parametrize("text", ["", "  // nothing", POLICY[POLICY.index('@id("measured")') :]])

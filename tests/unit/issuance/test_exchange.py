@@ -27,6 +27,7 @@ from tests.exchange_parts import (
     subject,
     subject_claims,
 )
+from tests.exchange_parts import POLICY as POLICY_TEXT
 
 POLICY = policy()
 HISTORY = Actor(sub="spiffe://example.org/agent/old", iss=ISSUER)
@@ -228,6 +229,12 @@ def test_step_8_no_token_outlives_an_input(changes: dict[str, object], lifetime_
     assert decide(**changes).lifetime_s == lifetime_s
 
 
+def test_a_policy_that_names_no_lifetime_leaves_the_bound() -> None:
+    open_ended = DelegationPolicy.parse(POLICY_TEXT.replace('@max_lifetime_s("240")', ""))
+    assert decide(policy=open_ended).lifetime_s == 300
+    assert renew(policy=open_ended).lifetime_s == 300
+
+
 @pytest.mark.parametrize(
     "changes",
     [{"subject": subject_claims(expires_at=NOW)}, {"actor_expires_at": NOW - 1}],
@@ -328,9 +335,7 @@ def test_a_hand_over_may_start_a_grant_below_its_own() -> None:
 
 
 def policy_for_b() -> DelegationPolicy:
-    from tests.exchange_parts import POLICY as text
-
-    changed = text.replace(AGENT, AGENT_B).replace("28800", "900")
+    changed = POLICY_TEXT.replace(AGENT, AGENT_B).replace("28800", "900")
     return DelegationPolicy.parse(changed)
 
 

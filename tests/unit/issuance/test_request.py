@@ -83,6 +83,23 @@ def test_one_target_named_both_ways_is_one() -> None:
     assert request.targets == (API,)
 
 
+def test_reads_values_up_to_their_bounds() -> None:
+    longest = {
+        "subject_token": "x" * MAX_TOKEN_CHARS,
+        "audience": "x" * 2_048,
+        "scope": " ".join(f"{n:02}".ljust(60, "x") for n in range(MAX_SCOPES)),
+    }
+    request = parse_form(form(EXCHANGE, **longest))
+    assert isinstance(request, ExchangeRequest)
+    assert (request.subject_token, len(request.scopes or ())) == ("x" * MAX_TOKEN_CHARS, 64)
+
+
+def test_a_resource_is_an_absolute_uri() -> None:
+    request = parse_form(form(EXCHANGE, audience=..., resource="urn:api:x?q=1"))
+    assert isinstance(request, ExchangeRequest)
+    assert request.targets == ("urn:api:x?q=1",)
+
+
 def test_tokens_do_not_show_in_a_repr() -> None:
     assert "a.b.c" not in repr(parse_form(form(EXCHANGE, actor_token=...)))
     assert "ksr_x" not in repr(parse_form(form(REFRESH)))
@@ -144,10 +161,16 @@ def test_tokens_do_not_show_in_a_repr() -> None:
             form(EXCHANGE, ("audience", ISSUER), ("audience", "c"), may_act=AGENT_B),
             (Reason.AUDIENCE_NOT_ALLOWED, 5),
         ),
-        (form(EXCHANGE, resource="/relative"), (Reason.AUDIENCE_NOT_ALLOWED, 5)),
-        (form(EXCHANGE, resource="https://a.example/#f"), (Reason.AUDIENCE_NOT_ALLOWED, 5)),
-        (form(EXCHANGE, resource="https://a.example/ x"), (Reason.AUDIENCE_NOT_ALLOWED, 5)),
-        (form(EXCHANGE, resource="https://[bad/"), (Reason.AUDIENCE_NOT_ALLOWED, 5)),
+        (form(EXCHANGE, audience=..., resource="/relative"), (Reason.AUDIENCE_NOT_ALLOWED, 5)),
+        (
+            form(EXCHANGE, audience=..., resource="https://a.example/#f"),
+            (Reason.AUDIENCE_NOT_ALLOWED, 5),
+        ),
+        (
+            form(EXCHANGE, audience=..., resource="https://a.example/ x"),
+            (Reason.AUDIENCE_NOT_ALLOWED, 5),
+        ),
+        (form(EXCHANGE, audience=..., resource="https://[bad/"), (Reason.AUDIENCE_NOT_ALLOWED, 5)),
         (form(REFRESH, ("audience", "a"), ("audience", "b")), (Reason.AUDIENCE_NOT_ALLOWED, 5)),
         (form(EXCHANGE, scope="read  write"), (Reason.SCOPE_NOT_ALLOWED, 6)),
         (form(EXCHANGE, scope=" read"), (Reason.SCOPE_NOT_ALLOWED, 6)),
