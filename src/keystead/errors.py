@@ -145,6 +145,8 @@ class Reason(StrEnum):
     AUDIT_UNAVAILABLE = "audit_unavailable"
     KEYS_UNAVAILABLE = "keys_unavailable"
     SHUTTING_DOWN = "shutting_down"
+    SERVER_UNAVAILABLE = "server_unavailable"
+    KEYS_OF_ANOTHER_TPM = "keys_of_another_tpm"
 
     # The audit trail.
     AUDIT_CHAIN_BROKEN = "audit_chain_broken"

@@ -100,6 +100,11 @@ class Tpm2Device:
         return self._owner.away
 
     @property
+    def ek_order(self) -> tuple[str, ...]:
+        """Which kinds of EK are looked for, in this order."""
+        return self._ek_order
+
+    @property
     def reconnects(self) -> int:
         """How often the TPM had to be connected to again."""
         return self._owner.reconnects
