@@ -88,31 +88,34 @@ class Door:
         return credentials.token, proofs
 
     def _without_credentials(self, presented: Presented) -> Challenge:
-        _log.info("event=refused status=401 reason=no_credentials %s", _place(presented))
+        if _log.isEnabledFor(logging.INFO):
+            _log.info("event=refused status=401 reason=no_credentials %s", _place(presented))
         return challenge_missing()
 
     def _refused(self, presented: Presented, error: KeysteadError) -> Challenge:
         challenge = challenge_for(error, self._verifier.requirements, scopes=presented.scopes)
-        _log.info(
-            "event=refused status=%d error=%s reason=%s step=%s %s",
-            challenge.status,
-            challenge.error,
-            error.reason.value,
-            error.step if error.step is None else int(error.step),
-            _place(presented),
-        )
+        if _log.isEnabledFor(logging.INFO):
+            _log.info(
+                "event=refused status=%d error=%s reason=%s step=%s %s",
+                challenge.status,
+                challenge.error,
+                error.reason.value,
+                error.step if error.step is None else int(error.step),
+                _place(presented),
+            )
         return challenge
 
 
 def _admitted(presented: Presented, token: VerifiedToken) -> VerifiedToken:
-    _log.info(
-        "event=admitted user=%s agent=%s jkt=%s jti=%s %s",
-        _quoted(token.user),
-        _quoted(token.agent),
-        token.jkt,
-        _quoted(token.jti),
-        _place(presented),
-    )
+    if _log.isEnabledFor(logging.INFO):
+        _log.info(
+            "event=admitted user=%s agent=%s jkt=%s jti=%s %s",
+            _quoted(token.user),
+            _quoted(token.agent),
+            token.jkt,
+            _quoted(token.jti),
+            _place(presented),
+        )
     return token
 
 

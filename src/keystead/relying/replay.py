@@ -15,7 +15,7 @@ from typing import Protocol
 from keystead.errors import ConfigurationError, ProofRejected, Reason, Replayed, Unavailable
 from keystead.relying.steps import Step
 
-# 1,500 requests a second for the default window of 71 seconds, in about 17 MB.
+# 1,500 requests a second for the default window of 71 seconds, in about 12 MB.
 DEFAULT_CAPACITY = 100_000
 # Above it an in-process memory is the wrong tool.
 MAX_CAPACITY = 10_000_000

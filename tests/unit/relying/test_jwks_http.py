@@ -2,15 +2,24 @@
 
 import json
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from keystead.errors import ConfigurationError, Reason, Unavailable
 from keystead.relying.jwks_http import fetcher
+from tests.jose_keys import private_key
 from tests.relying_tokens import NOW, jwks, request, verifier
 
 BODY = json.dumps(jwks()).encode()
@@ -22,7 +31,7 @@ def sized(body: bytes) -> bytes:
 
 
 @contextmanager
-def serving(answer: Callable[[socket.socket], None]) -> Iterator[str]:
+def serving(answer: Callable[[socket.socket], None], *, read_first: bool = True) -> Iterator[str]:
     """A server that lets ``answer`` speak on each connection, one after the other."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
@@ -31,7 +40,8 @@ def serving(answer: Callable[[socket.socket], None]) -> Iterator[str]:
                 while True:
                     connection, _ = server.accept()
                     with connection, suppress(OSError):
-                        connection.recv(65_536)
+                        if read_first:
+                            connection.recv(65_536)
                         answer(connection)
 
         thread = threading.Thread(target=serve, daemon=True)
@@ -131,3 +141,43 @@ def test_nobody_listening_is_unavailable() -> None:
 def test_refuses_urls_that_are_not_plain_https(url: str) -> None:
     with pytest.raises(ConfigurationError):
         fetcher(url, timeout_s=1)
+
+
+def certificate(folder: Path) -> ssl.SSLContext:
+    """A server's context with a certificate for 127.0.0.1 that nobody trusts yet."""
+    key = private_key(name="tls")
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "loopback")])
+    begin = datetime.now(UTC) - timedelta(minutes=1)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1, begin, begin + timedelta(hours=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False
+        )
+        .sign(key, hashes.SHA256())
+    )
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (folder / "server.pem").write_bytes(pem + made.public_bytes(Encoding.PEM))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "server.pem")
+    return context
+
+
+def test_https_trusts_only_whom_it_should(tmp_path: Path) -> None:
+    server = certificate(tmp_path)
+
+    def answer(raw: socket.socket) -> None:
+        with server.wrap_socket(raw.dup(), server_side=True) as connection:
+            connection.recv(65_536)
+            connection.sendall(sized(BODY))
+
+    with serving(answer, read_first=False) as url:
+        url = url.replace("http:", "https:")
+        with pytest.raises(Unavailable) as caught:
+            fetcher(url, timeout_s=2)()
+        assert "CERTIFICATE_VERIFY_FAILED" in caught.value.detail
+        trusting = ssl.create_default_context(cafile=str(tmp_path / "server.pem"))
+        assert fetcher(url, timeout_s=2, ssl_context=trusting)() == BODY
+        by_name = url.replace("127.0.0.1", "localhost")
+        with pytest.raises(Unavailable):
+            fetcher(by_name, timeout_s=2, ssl_context=trusting)()
