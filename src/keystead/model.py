@@ -413,7 +413,8 @@ class PutResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BindKey:
-    """Store or renew a binding; Conflict if its ``jkt`` has another SPIFFE ID."""
+    """Store or renew a binding; Conflict if its ``jkt`` has another SPIFFE ID, Refused
+    (no_registration_entry) if its entry is gone or pins another EK now."""
 
     key: BoundKey
 

@@ -166,8 +166,8 @@ async def test_an_older_copy_that_the_service_went_on_with_is_found(
     later = signed_checkpoint(links[-1], counter=5)
     await store.apply([PutCheckpoint(checkpoint=later)], events=())
     await store.close()
-    detail = found(path, Reason.AUDIT_ROLLED_BACK, counter=5, witness=witness)
-    assert f"event {EVENTS + 1}" in detail
+    detail = found(path, Reason.AUDIT_ROLLED_BACK, counter=5)
+    assert "does not follow" in detail
 
 
 def test_a_checkpoint_row_that_was_edited_is_found(path: Path) -> None:

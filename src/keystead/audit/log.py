@@ -38,7 +38,7 @@ def verify_log(
 
     1. Every stored checkpoint, and the ``witness`` kept elsewhere, is signed by one of ``keys``
        and says what its fields say: checkpoint_invalid.
-    2. Stored checkpoints go forward in sequence and counter: audit_rolled_back.
+    2. Stored checkpoints go forward in sequence, and in the counter by one: audit_rolled_back.
     3. The log's newest checkpoint is not behind the witness: audit_rolled_back.
     4. The TPM's ``counter`` (None: it cannot be asked) is the newest checkpoint's, or one more if
        that was ``announced`` before a crash: audit_rolled_back.
@@ -84,8 +84,8 @@ def check_signatures(
 def check_order(checkpoints: Sequence[Checkpoint]) -> None:
     """Step 2."""
     for earlier, later in pairwise(checkpoints):
-        if later.sequence <= earlier.sequence or later.counter <= earlier.counter:
-            detail = f"checkpoint at {later.sequence} does not go beyond {earlier.sequence}"
+        if later.sequence <= earlier.sequence or later.counter != earlier.counter + 1:
+            detail = f"checkpoint at {later.sequence} does not follow that at {earlier.sequence}"
             raise Rejected(Reason.AUDIT_ROLLED_BACK, detail, step=2)
 
 
@@ -102,14 +102,16 @@ def check_counter(newest: Checkpoint | None, counter: int | None, announced: int
     """Step 4."""
     if counter is None:
         return
-    reached = newest.counter if newest else 0
-    if counter < reached:
-        detail = f"the TPM counted to {counter}, the log to {reached}: not this log's TPM"
-        raise Rejected(Reason.AUDIT_ROLLED_BACK, detail, step=4)
-    # No further than one: whoever can cut the log can also announce.
-    if counter > (reached + 1 if announced == reached + 1 else reached):
-        detail = f"the TPM counted to {counter}, the log only to {reached}"
-        raise Rejected(Reason.AUDIT_ROLLED_BACK, detail, step=4)
+    if newest is None:
+        if counter != announced:
+            detail = f"the TPM counted to {counter}, the log announced {announced}"
+            raise Rejected(Reason.AUDIT_ROLLED_BACK, detail, step=4)
+        return
+    if counter == newest.counter or counter == announced == newest.counter + 1:
+        return
+    whose = ": not this log's TPM" if counter < newest.counter else ""
+    detail = f"the TPM counted to {counter}, the log to {newest.counter}{whose}"
+    raise Rejected(Reason.AUDIT_ROLLED_BACK, detail, step=4)
 
 
 def check_events(events: Iterable[ChainedEvent], pins: Sequence[Checkpoint]) -> ChainedEvent | None:

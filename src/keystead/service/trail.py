@@ -18,6 +18,7 @@ from keystead.audit import (
     parse_checkpoint,
 )
 from keystead.audit.checkpoints import ANNOUNCED_COUNTER, parse_announced_counter
+from keystead.audit.log import check_counter
 from keystead.codec.json import JSON
 from keystead.errors import KeysteadError, NotFound, Reason
 from keystead.model import (
@@ -127,11 +128,37 @@ class Trail:
             await self._store.apply([PutCheckpoint(checkpoint=checkpoint)], events=[event])
         return checkpoint
 
+    async def open(self) -> None:
+        """Compare the trail with the TPM's counter before anything is written to it.
+
+        The first start takes the counter's value as its own. Rejected(audit_rolled_back) when the
+        TPM has counted further than this trail: an older copy of the state folder was put back.
+        """
+        if await self._store.fact(ANNOUNCED_COUNTER) is None:
+            await self._announce(await self._hardware.increment_counter())
+        await self._check_counter()
+
+    async def _check_counter(self) -> tuple[Checkpoint | None, int]:
+        newest = await self._store.last_checkpoint()
+        counter = await self._hardware.read_counter()
+        announced = parse_announced_counter(await self._store.fact(ANNOUNCED_COUNTER))
+        check_counter(newest, counter, announced)
+        return newest, counter
+
+    async def _announce(self, counter: int) -> None:
+        fact = PutFact(name=ANNOUNCED_COUNTER, value=str(counter).encode())
+        await self._store.apply([fact], events=())
+
     async def _count(self) -> int:
-        """Announce the value that the counter is about to reach, then reach it: a crash in between
-        does not look like a rollback."""
-        announced = str(await self._hardware.read_counter() + 1).encode()
-        await self._store.apply([PutFact(name=ANNOUNCED_COUNTER, value=announced)], events=())
+        """The counter's value for the next checkpoint.
+
+        It is announced first and reached then, so a crash in between is told from a rollback; a
+        value that was reached without a checkpoint to show for it is used and not skipped.
+        """
+        newest, counter = await self._check_counter()
+        if newest is None or counter > newest.counter:
+            return counter
+        await self._announce(counter + 1)
         return await self._hardware.increment_counter()
 
     async def _sign(self, last: ChainedEvent, *, counter: int) -> Checkpoint:
