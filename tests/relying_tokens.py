@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from keystead.errors import KeysteadError
+from keystead.errors import KeysteadError, Reason, TokenRejected
 from keystead.jose import dpop, jws
 from keystead.jose.dpop import access_token_hash
+from keystead.model import VerifiedToken
 from keystead.relying import RequestToVerify, Verifier
 from tests.jose_keys import compact, private_key, public_jwk
 
@@ -137,3 +138,18 @@ def spoilt(compact_jws: str) -> str:
     parsed = jws.parse_compact(compact_jws)
     signature = bytes([parsed.signature[0] ^ 1]) + parsed.signature[1:]
     return jws.assemble(parsed.signing_input, signature)
+
+
+def accept(check: Verifier, access_token: str | None = None, *, now: int = NOW) -> VerifiedToken:
+    """The token of a good request, with ``access_token`` or a good one."""
+    sent = request(access_token, iat=now)
+    return check.verify_request(sent.token, sent.proof, sent.method, sent.url, now=now)
+
+
+def refused(
+    access_token: str, *, now: int = NOW, error: type = TokenRejected, **options: Any
+) -> tuple[Reason, int | None]:
+    """Why a token with a good proof is refused, and at which step."""
+    found = refusal(verifier(**options), request(access_token), now=now)
+    assert type(found) is error
+    return found.reason, found.step
