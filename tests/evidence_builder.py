@@ -138,7 +138,9 @@ def certificate(
     )
     for extension, critical in extensions:
         builder = builder.add_extension(extension, critical)
-    return builder.sign(issuer_key, digest or hashes.SHA256()).public_bytes(Encoding.DER)
+    fixed = True if isinstance(issuer_key, ec.EllipticCurvePrivateKey) else None
+    made = builder.sign(issuer_key, digest or hashes.SHA256(), ecdsa_deterministic=fixed)
+    return made.public_bytes(Encoding.DER)
 
 
 def ca_extensions(path_length: int | None = None) -> list[tuple[x509.ExtensionType, bool]]:
@@ -168,14 +170,12 @@ def ek_extensions(kind: str) -> list[tuple[x509.ExtensionType, bool]]:
     ]
 
 
-@cache
 def root(name: str = "root") -> bytes:
     key = private_key("p256", name)
     extensions = ca_extensions()
     return certificate(name, key, issuer=name, issuer_key=key, extensions=extensions)
 
 
-@cache
 def intermediate(name: str = "maker", *, root_name: str = "root") -> bytes:
     return certificate(
         name,

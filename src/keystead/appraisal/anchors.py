@@ -118,7 +118,8 @@ def _load(path: Path, anchor_class: AnchorClass) -> AnchorSet:
 
 
 def load(der: bytes) -> crypto.X509:
-    """OpenSSL's view of a certificate; Malformed where OpenSSL cannot read it."""
+    """OpenSSL's view of a certificate; Malformed where it is none, or has bytes left over."""
+    parse_certificate(der)  # OpenSSL itself ignores what follows.
     try:
         return crypto.load_certificate(crypto.FILETYPE_ASN1, der)
     except crypto.Error as error:
