@@ -56,6 +56,8 @@ _OUR_FAULT: Final = frozenset(
         Reason.CONTENT_TYPE_UNSUPPORTED,
     }
 )
+# They are about the body as it came, not as it was read.
+_OF_THE_BODY: Final = frozenset({b"content-encoding", b"content-length", b"transfer-encoding"})
 _PROOF_CODES: Final = frozenset({"use_dpop_nonce", "invalid_dpop_proof"})
 
 
@@ -154,11 +156,7 @@ class TokenEndpoint:
             raise Unavailable(
                 Reason.SERVER_UNAVAILABLE, f"{self.url}: {type(error).__name__}: {error}"
             ) from error
-        headers = {
-            name: value
-            for name, value in response.headers.items()
-            if name not in ("content-encoding", "content-length", "transfer-encoding")
-        }
+        headers = [entry for entry in response.headers.raw if entry[0].lower() not in _OF_THE_BODY]
         return httpx.Response(response.status_code, headers=headers, content=body, request=request)
 
 
@@ -207,11 +205,14 @@ def check_bound(answer: TokenAnswer) -> TokenAnswer:
 
 
 def _refusal(response: httpx.Response) -> tuple[str, KeysteadError]:
-    """The OAuth error code (RFC 6749 §5.2), and the error that it stands for."""
+    """The OAuth error code (RFC 6749 §5.2), and the error that it stands for.
+
+    Without a code no token endpoint answered, but something that stands in its place.
+    """
     code, reason = _code_and_reason(response.content)
     status = response.status_code
     what = f"{response.request.url}: HTTP {status} {code}"
-    if status == httpx.codes.TOO_MANY_REQUESTS or status >= 500:
+    if not code or status == httpx.codes.TOO_MANY_REQUESTS or status >= 500:
         wait_s = _retry_after_s(response)
         return code, Unavailable(reason or Reason.SERVER_UNAVAILABLE, what, retry_after_s=wait_s)
     if code in _PROOF_CODES:

@@ -122,6 +122,11 @@ class TokenSource:
                 self._token = None
         return self.current()
 
+    def renew(self) -> AccessToken:
+        """A new token now, whatever is left of the old one; raises as ``current``."""
+        with self._lock:
+            return self._renewed()
+
     def _spare(self) -> AccessToken | None:
         """The token until its very end, for when a newer one is not to be had at once."""
         token = self._token
