@@ -93,6 +93,7 @@ def test_a_truncated_handle_names_no_grant() -> None:
 def test_renews_all_or_fewer_scopes() -> None:
     assert renewal(grant()) == ("read", "write")
     assert renewal(grant(), scopes=("write",)) == ("write",)
+    assert renewal(grant(), scopes=("write", "read")) == ("write", "read")
     assert renewal(grant(), audience=API) == ("read", "write")
 
 

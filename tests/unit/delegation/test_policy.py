@@ -93,6 +93,12 @@ def test_the_smallest_lifetime_of_all_that_permit_counts() -> None:
     assert (decision.policies, decision.max_lifetime_s) == (("p", "q"), 100)
 
 
+@pytest.mark.parametrize("lifetime_s", [1, 300])
+def test_a_lifetime_may_be_up_to_the_bound(lifetime_s: int) -> None:
+    text = exchange(notes=f'@max_lifetime_s("{lifetime_s}")')
+    assert DelegationPolicy.parse(text).decide(ASKED).max_lifetime_s == lifetime_s
+
+
 def test_the_version_follows_the_text() -> None:
     assert policy().version == policy().version
     assert policy().version != DelegationPolicy.parse(POLICY + "// changed").version
@@ -200,9 +206,14 @@ def test_a_grant_may_be_permitted_where_all_five_are_named(text: str) -> None:
     [
         (granting(principal="principal"), "the agent"),
         (granting(principal="principal is Agent"), "the agent"),
+        (granting(principal=f'principal in Agent::"{AGENT}"'), "the agent"),
         (granting(resource="resource"), "the audience"),
         (granting(*GRANT_CONDITIONS[1:]), "the issuer"),
         (granting(f'context.user.issuer != "{IDP}"', *GRANT_CONDITIONS[1:]), "the issuer"),
+        (
+            granting(f'["{IDP}"].contains(context.user.acr)', *GRANT_CONDITIONS[1:]),
+            "the issuer",
+        ),
         (granting('context.user.issuer == ""', *GRANT_CONDITIONS[1:]), "the issuer"),
         (granting('context.user.issuer like "*"', *GRANT_CONDITIONS[1:]), "the issuer"),
         (

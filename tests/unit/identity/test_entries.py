@@ -80,6 +80,12 @@ def test_pcrs_and_labels_alone_never_match_an_unpinned_ek() -> None:
     assert reason_of(ENTRY, ek=stranger, host=host) is Reason.NO_REGISTRATION_ENTRY
 
 
+def test_labels_may_be_all_of_the_hosts_or_none() -> None:
+    for labels in ((), HOST.labels):
+        entry = replace(ENTRY, labels=labels)
+        assert match(entry) is entry
+
+
 def test_no_entry_is_refused() -> None:
     assert reason_of() is Reason.NO_REGISTRATION_ENTRY
 
@@ -109,6 +115,12 @@ def test_accepts_a_good_entry() -> None:
     for ttl_s in (MIN_BINDING_TTL_S, MAX_BINDING_TTL_S):
         check_entry(replace(ENTRY, binding_ttl_s=ttl_s), trust_domain="example.org")
     check_entry(with_id(ENTRY, "another"), trust_domain="example.org")
+    most = replace(
+        ENTRY,
+        pcrs={"sha256": {0: (ZERO,) * MAX_PCR_ALTERNATIVES, 23: (ONE,)}},
+        labels=tuple((f"{n:02}", "x" * 254) for n in range(MAX_LABELS)),
+    )
+    check_entry(most, trust_domain="example.org")
 
 
 @pytest.mark.parametrize(

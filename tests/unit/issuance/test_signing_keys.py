@@ -97,6 +97,11 @@ def test_two_that_are_due_follow_each_other() -> None:
     assert moves == [("a", ACTIVE), ("old", RETIRED), ("b", ACTIVE), ("a", RETIRED)]
 
 
+def test_of_our_own_keys_one_is_left() -> None:
+    keys = [key("a", at=1), key("b", at=2), key("new", PENDING, at=NOW)]
+    assert next_states(keys, now=NOW) == [("new", ACTIVE), ("a", RETIRED), ("b", RETIRED)]
+
+
 def test_an_owners_other_external_keys_stay() -> None:
     theirs = {"purpose": KeyPurpose.EXTERNAL, "owner": "issuer-x"}
     keys = [
