@@ -21,6 +21,7 @@ from keystead.errors import KeysteadError, Reason, Unavailable
 from keystead.ports import Entropy
 from keystead.server.callers import note_caller_refusal, resolve_caller
 from keystead.server.grpc import peers
+from keystead.server.grpc.decoding import decoded
 from keystead.server.limits import REQUEST_DEADLINE_S, Admission
 from keystead.server.metrics import Metrics
 from keystead.server.status import INTERNAL, INTERNAL_REASON, NONCE, retry_after_s, status_of
@@ -80,8 +81,8 @@ class Door:
         context: ServicerContext[Req, Resp],
         work: Callable[[Caller], Awaitable[T]],
         *,
+        deadline_s: float | None,
         streaming: bool = False,
-        deadline_s: float | None = REQUEST_DEADLINE_S,
     ) -> T:
         """Do ``work`` for the caller, or end the call with the refusal's codes."""
         started, status = self._monotonic(), StatusCode.OK
@@ -193,7 +194,10 @@ def unary(
 
     @wraps(method)
     async def rpc(self: S, request: Req, context: ServicerContext[Req, Resp]) -> Resp:
-        return await self.door.run(name, context, lambda caller: method(self, request, caller))
+        async def work(caller: Caller) -> Resp:
+            return await method(self, decoded(request), caller)
+
+        return await self.door.run(name, context, work, deadline_s=REQUEST_DEADLINE_S)
 
     return rpc
 
@@ -207,7 +211,7 @@ def server_stream(
     @wraps(method)
     async def rpc(self: S, request: Req, context: ServicerContext[Req, Resp]) -> None:
         async def work(caller: Caller) -> None:
-            async for answer in method(self, request, caller):
+            async for answer in method(self, decoded(request), caller):
                 await context.write(answer)
 
         await self.door.run(name, context, work, streaming=True, deadline_s=None)
@@ -263,7 +267,7 @@ async def _counted(
         if not first:
             door.admit(context)
         first = False
-        yield message
+        yield decoded(message)
 
 
 def rpc_name(method: Callable[..., object]) -> str:

@@ -16,6 +16,7 @@ from keystead.protocol import keystead_v1_pb2_grpc as rpc
 from keystead.server.admin_folder import check_admin_folder, check_admin_socket, owner_only
 from keystead.server.grpc.attestation import AttestationServicer
 from keystead.server.grpc.audit import AuditServicer
+from keystead.server.grpc.decoding import Registry
 from keystead.server.grpc.door import Door
 from keystead.server.grpc.identity import IdentityServicer
 from keystead.server.grpc.keys import KeyServicer
@@ -53,12 +54,13 @@ class GrpcServer:
                 limits.concurrent_requests + limits.concurrent_streams + SPARE_RPCS
             ),
         )
-        rpc.add_AttestationServiceServicer_to_server(AttestationServicer(door), self._server)
-        rpc.add_KeyServiceServicer_to_server(KeyServicer(door), self._server)
-        rpc.add_TokenServiceServicer_to_server(TokenServicer(door), self._server)
-        rpc.add_VerificationServiceServicer_to_server(VerificationServicer(door), self._server)
-        rpc.add_IdentityServiceServicer_to_server(IdentityServicer(door), self._server)
-        rpc.add_AuditServiceServicer_to_server(AuditServicer(door), self._server)
+        registry = Registry(self._server)
+        rpc.add_AttestationServiceServicer_to_server(AttestationServicer(door), registry)
+        rpc.add_KeyServiceServicer_to_server(KeyServicer(door), registry)
+        rpc.add_TokenServiceServicer_to_server(TokenServicer(door), registry)
+        rpc.add_VerificationServiceServicer_to_server(VerificationServicer(door), registry)
+        rpc.add_IdentityServiceServicer_to_server(IdentityServicer(door), registry)
+        rpc.add_AuditServiceServicer_to_server(AuditServicer(door), registry)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         names = (*_SERVICES, HEALTH_SERVICE, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, self._server)

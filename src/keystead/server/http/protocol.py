@@ -38,6 +38,8 @@ class DoorProtocol(HttpToolsProtocol):
     _head_bytes = 0
     _discarded_bytes = 0
     _reading_head = True
+    _all_head = True
+    """Whether no header ended within the bytes that are being read now."""
     _deadline: asyncio.TimerHandle | None = None
     _extensions: dict[str, str] | None = None
 
@@ -61,8 +63,9 @@ class DoorProtocol(HttpToolsProtocol):
         """Bytes from the client."""
         if self._reading_head and self._deadline is None:
             self._arm(HEAD_DEADLINE_S)
+        self._all_head = self._reading_head
         super().data_received(data)
-        if self._reading_head:
+        if self._all_head:
             self._count_head(len(data))
 
     def on_message_begin(self) -> None:
@@ -73,7 +76,7 @@ class DoorProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Its headers are whole."""
-        self._reading_head = False
+        self._reading_head = self._all_head = False
         self._head_bytes = 0
         size = len(self.url) + sum(len(n) + len(v) + _HEADER_OVERHEAD for n, v in self.headers)
         if size > MAX_HEAD_BYTES:
