@@ -93,6 +93,9 @@ def check_profile(certificate: Certificate, *, step: int) -> None:
 def check_public(area: PublicArea, certificate: Certificate, *, step: int) -> None:
     """The public area has the certificate's key, and is that of an EK.
 
+    The certificate vouches for the key alone. The rest of the area is the attester's word: what is
+    wrong there is refused, but it is the certificate that makes the key an EK.
+
     EvidenceRejected: ek_mismatch, ek_attributes, or weak_key.
     """
     key = certificate_key(certificate)

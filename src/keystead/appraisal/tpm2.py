@@ -147,8 +147,8 @@ def appraise(
 ) -> Tpm2Appraisal:
     """Steps 1 to 14 of the list above, at ``now`` (Unix seconds).
 
-    ``nonce`` is the challenge that the evidence has to answer. None is for saved evidence: the
-    envelope's own nonce is then compared where it has one, and the freshness is ``bearer``.
+    ``nonce`` is the challenge that the evidence has to answer. None is for saved evidence: only
+    the envelope's own nonce is then compared, where it has one, and the freshness is ``bearer``.
     Raises EvidenceRejected with the reason and the number of the step.
     """
     rules = _tpm2_rules(policy)
@@ -159,7 +159,7 @@ def appraise(
     check_ak_attributes(members.ak_public)
     check_quote_signature(members.ak_public, members.quote)
     quote = check_quote_type(members.quote)
-    answered = check_nonce(members.quote, nonce if nonce is not None else evidence.nonce)
+    answered = check_nonce(members.quote, nonce, evidence.nonce)
     check_selection(quote, members.pcrs, rules.required_pcrs)
     check_pcr_digest(members.ak_public, quote, members.pcrs)
     check_pcr_values(members.pcrs, rules)
@@ -294,11 +294,12 @@ def check_quote_type(quote: SignedAttest) -> QuoteInfo:
     return quote.attest.quote
 
 
-def check_nonce(quote: SignedAttest, nonce: bytes | None) -> bytes:
-    """Step 8: extraData is the challenge's nonce, where there is one to compare."""
+def check_nonce(quote: SignedAttest, *nonces: bytes | None) -> bytes:
+    """Step 8: extraData is the challenge's nonce, and the envelope's, where there is one."""
     answered = quote.attest.extra_data
-    if nonce is not None and not hmac.compare_digest(answered, nonce):
-        raise EvidenceRejected(Reason.NONCE_MISMATCH, "the quote is for another nonce", step=8)
+    for nonce in nonces:
+        if nonce is not None and not hmac.compare_digest(answered, nonce):
+            raise EvidenceRejected(Reason.NONCE_MISMATCH, "the quote is for another nonce", step=8)
     return answered
 
 
