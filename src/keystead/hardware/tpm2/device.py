@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from contextlib import suppress
 from types import TracebackType
 from typing import Concatenate, Final, ParamSpec, Self, TypeVar
 
@@ -152,11 +153,7 @@ class Tpm2Device:
     ) -> _Result:
         """The same for an event loop; cancelling it takes a waiting operation off the queue."""
         future, timeout_s = self._submit(operation, *args, **kwargs)
-        try:
-            async with asyncio.timeout(timeout_s):
-                return await asyncio.wrap_future(future)
-        except TimeoutError:
-            raise _too_slow() from None
+        return await _result_of(future, timeout_s=timeout_s)
 
     # Identity.
 
@@ -277,6 +274,31 @@ class Tpm2Device:
             connection.close()
             raise
         return connection
+
+
+async def _result_of(future: Future[_Result], *, timeout_s: float) -> _Result:
+    """What ``asyncio.wrap_future`` under ``asyncio.timeout`` does, at half the cost a call."""
+    loop = asyncio.get_running_loop()
+    answered: asyncio.Future[None] = loop.create_future()
+
+    def answer() -> None:
+        if not answered.done():
+            answered.set_result(None)
+
+    def wake(_: Future[_Result]) -> None:
+        with suppress(RuntimeError):  # the loop was closed: nobody waits any more
+            loop.call_soon_threadsafe(answer)
+
+    timer = loop.call_later(timeout_s, answer)
+    future.add_done_callback(wake)
+    try:
+        await answered
+    finally:
+        timer.cancel()
+        future.cancel()  # takes it off the queue where it still waits; else without effect
+    if not future.done() or future.cancelled():
+        raise _too_slow()
+    return future.result()
 
 
 def _too_slow() -> Unavailable:
