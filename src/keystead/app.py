@@ -246,7 +246,10 @@ def _subject_issuer(issuer: SubjectIssuerConfig) -> SubjectIssuer:
         clients=frozenset(issuer.clients),
         algorithms=frozenset(issuer.algorithms),
         token_types=frozenset(types[name] for name in issuer.token_types),
+        max_age_s=issuer.max_age_s,
         aal_by_acr=issuer.aal,
+        default_aal=issuer.default_aal,
+        scopes_limit=issuer.scopes_limit,
         plain_access_token_typ=issuer.plain_access_token_typ,
     )
 

@@ -117,7 +117,13 @@ class SubjectIssuerConfig(Strict, frozen=True, kw_only=True):
         "id_token",
     )
     aal: dict[str, Annotated[int, Meta(ge=1, le=3)]] = {}
-    """``acr`` value → AAL; any other ``acr`` is AAL 1."""
+    """``acr`` value → AAL; any other ``acr`` is ``default_aal``."""
+    default_aal: Annotated[int, Meta(ge=1, le=3)] = 1
+    max_age_s: Seconds | None = None
+    """How long ago the user may have signed in; then tokens must carry ``auth_time``."""
+    scopes_limit: bool = True
+    """Whether a ``scope`` claim bounds what agents get; off for providers whose scopes
+    (``openid profile``) say nothing about the APIs here."""
     plain_access_token_typ: bool = False
     """Take access tokens whose ``typ`` is JWT or missing, from providers before RFC 9068."""
     jwks_max_age_s: Seconds = 600

@@ -54,10 +54,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     | STAGES
     | {"service", "hardware", "storage", "system", "server", "config", "testing"},
     # 7: what people and tests start
+    "dev": BASE | {"app", "config", "testing"},
     "testing": STAGE | {"hardware", "system"},
     "agent": STAGE | {"evidence", "hardware", "system", "protocol", "config"},
-    "demo": COMMAND,
-    "cli": COMMAND | {"demo"},
+    "demo": COMMAND | {"dev"},
+    "cli": COMMAND | {"demo", "dev"},
     "": {"relying", "errors", "model"},  # keystead/__init__.py
     "__main__": {"cli"},
 }
@@ -89,6 +90,7 @@ THIRD_PARTY: dict[str, set[str]] = {
         "app",
         "agent",
         "demo",
+        "dev",
         "cli",
     },
     "grpc": {"server.grpc", "agent", "relying.grpc", "cli", "app", "demo", "testing"},
