@@ -84,9 +84,9 @@ def from_rpc(error: grpc.RpcError) -> KeysteadError:
         return Unavailable(Reason.SERVER_UNAVAILABLE, f"{code.name}: {error.details()}")
     if code in _AWAY:
         wait_s = _number(trailing.get("keystead-retry-after-s"))
-        return Unavailable(reason, "the server says so", step=step, retry_after_s=wait_s or 1)
+        return Unavailable(reason, "said by the server", step=step, retry_after_s=wait_s or 1)
     rejected = EvidenceRejected if step is not None else Refused
-    return _CLASSES.get(code, rejected)(reason, "the server says so", step=step)
+    return _CLASSES.get(code, rejected)(reason, "said by the server", step=step)
 
 
 def _number(value: str | bytes | None) -> int | None:

@@ -110,6 +110,8 @@ class TokenSource:
             return spare
         try:
             return self.ready() or self._renewed()
+        except Unavailable as error:
+            return self._postpone(error)
         finally:
             self._lock.release()
 
@@ -144,8 +146,6 @@ class TokenSource:
             raise Refused(self._ended.reason, self._ended.detail)
         try:
             answer = check_bound(self._ask())
-        except Unavailable as error:
-            return self._postpone(error)
         except Refused as error:
             if error.reason is Reason.GRANT_REVOKED:
                 self._ended, self._token, self._refresh = error, None, None

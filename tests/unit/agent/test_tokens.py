@@ -221,6 +221,18 @@ def test_replaces_a_refused_token_once_it_is_not_fresh(world: World) -> None:
     assert tokens.replace(first) is second
 
 
+def test_renews_when_told_to(world: World) -> None:
+    tokens = world.tokens()
+    first = tokens.current()
+    second = tokens.renew()
+    assert second.value != first.value
+    assert tokens.current() is second
+    world.issuer.refuse = [(503, "temporarily_unavailable", "hardware_unavailable")]
+    with pytest.raises(Unavailable):
+        tokens.renew()
+    assert tokens.current() is second
+
+
 def test_needs_one_target(world: World) -> None:
     for targets in ({}, {"audience": "a", "resource": "https://b.example"}):
         with pytest.raises(ConfigurationError):
