@@ -17,7 +17,7 @@ import json
 import os
 import socket
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -161,6 +161,12 @@ def prepare(folder: Path, settings: DevSettings) -> None:
         (folder / "anchors" / name).write_bytes(certificates)
 
 
+def ek_ca_pem(folder: Path) -> bytes:
+    """The certificates of the CA that certified the folder's TPM, once that has been made."""
+    ca = SwtpmCa(folder / "ek-ca")
+    return ca.root_certificate_pem + ca.issuer_certificate_pem
+
+
 @contextmanager
 def dev_installation(folder: Path) -> Iterator[DevInstallation]:
     """Make what is missing in ``folder``, start its TPM, and stop it at the end.
@@ -194,10 +200,10 @@ def _prepare(folder: Path) -> tuple[Path, Swtpm]:
     anchors = folder / "anchors"
     if not anchors.exists():
         anchors.mkdir(mode=0o700)
-        (anchors / "dev-ek-ca.pem").write_bytes(ca.root_certificate_pem + ca.issuer_certificate_pem)
+        (anchors / "dev-ek-ca.pem").write_bytes(ek_ca_pem(folder))
     config_file = folder / "keystead.toml"
     if not config_file.exists():
-        http_port, grpc_port = free_port(PREFERRED_HTTP_PORT), free_port(PREFERRED_GRPC_PORT)
+        http_port, grpc_port = free_ports(PREFERRED_HTTP_PORT, PREFERRED_GRPC_PORT)
         _write_configuration(folder, DevSettings(http_port=http_port, grpc_port=grpc_port))
     for name, text in (("appraisal.toml", APPRAISAL), ("delegation.cedar", DELEGATION)):
         if not (folder / name).exists():
@@ -233,15 +239,20 @@ def _table(name: str, entry: Struct) -> str:
     return "\n".join(lines) + "\n"
 
 
-def free_port(preferred: int = 0) -> int:
-    """The preferred port if nothing has it now, else any free one: it becomes part of the issuer's
-    name, so it is chosen once and written down."""
+def free_ports(*preferred: int) -> list[int]:
+    """For each the preferred port if nothing has it now, else (and for 0) any free one.
+
+    They become part of the issuer's name, so they are chosen once and written down.
+    """
+    with ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in preferred]
+        return [_bind(probe, port) for probe, port in zip(probes, preferred, strict=True)]
+
+
+def _bind(probe: socket.socket, preferred: int) -> int:
     for port in (preferred, 0):
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
+        with suppress(OSError):
+            probe.bind(("127.0.0.1", port))
             found: int = probe.getsockname()[1]
             return found
     raise ConfigurationError(Reason.CONFIGURATION_INVALID, "no free port on 127.0.0.1")

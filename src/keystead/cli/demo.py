@@ -11,8 +11,7 @@ from keystead.demo.run import run_demo
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """``--json`` and ``--evidence``."""
-    parser.add_argument("--evidence", choices=("tpm2",), default="tpm2", help="evidence kind")
+    """``--json``."""
     parser.add_argument("--json", action="store_true", help="print one JSON document instead")
 
 

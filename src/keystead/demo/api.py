@@ -1,0 +1,61 @@
+"""A protected API: what a relying party has to write, and all of it.
+
+    python -m keystead.demo.api ISSUER
+
+The middleware refuses whatever does not verify; the endpoint sees a ``VerifiedToken``.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from keystead import ResidencyRequirement, VerifiedToken, Verifier
+from keystead.demo.listener import loopback_socket, serve
+from keystead.relying.asgi import KeysteadMiddleware
+from keystead.system import SystemClock
+
+PATH = "/calendar"
+READ_SCOPE = "calendar.read"
+WRITE_SCOPE = "calendar.write"
+# Every process of the demo reads the same clock. The middleware refuses proofs that are not newer
+# by the leeway than its own start, so a longer one would only make the demo wait.
+LEEWAY_S = 1
+
+
+async def calendar(request: Request) -> JSONResponse:
+    """Answer the user's agent."""
+    token: VerifiedToken = request.scope["keystead.token"]
+    return JSONResponse({"user": token.user, "agent": token.agent, "events": ["09:00 stand-up"]})
+
+
+def build_app(*, issuer: str, url: str) -> KeysteadMiddleware:
+    """The application behind its middleware; ``url`` is its address and its audience."""
+    verifier = Verifier(
+        issuer=issuer,
+        jwks=f"{issuer}/jwks",
+        audience=url,
+        scopes_required=[READ_SCOPE],
+        minimum_aal=2,
+        require_residency=ResidencyRequirement(hardware=False),
+        leeway_s=LEEWAY_S,
+    )
+    app = Starlette(routes=[Route(PATH, calendar)])
+    return KeysteadMiddleware(app, verifier=verifier, clock=SystemClock(), external_url=url)
+
+
+def main() -> None:
+    """Listen on loopback; one line a request goes to standard error."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    listener, url = loopback_socket()
+    serve(build_app(issuer=sys.argv[1], url=url), listener, url=url)
+
+
+if __name__ == "__main__":
+    main()
