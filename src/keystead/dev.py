@@ -24,7 +24,7 @@ from pathlib import Path
 from msgspec import Struct, to_builtins
 from msgspec.structs import replace
 
-from keystead.app import new_operator
+from keystead.app.wiring import new_operator
 from keystead.config import AudienceConfig, Config, SubjectIssuerConfig, load_config
 from keystead.errors import ConfigurationError, Reason
 from keystead.testing.swtpm import Swtpm, SwtpmCa, make_template

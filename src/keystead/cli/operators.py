@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from keystead.app import new_operator
+from keystead.app.wiring import new_operator
 from keystead.cli.output import print_json
 
 

@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Serve; the addresses are printed once everything listens."""
-    from keystead.app import serve
+    from keystead.app.process import serve
     from keystead.dev import dev_installation
 
     if options.dev:

@@ -1,0 +1,258 @@
+"""From a configuration to the use cases: the only module that joins ports to adapters."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from keystead.app import settings
+from keystead.app.background import background
+from keystead.appraisal.policy import AppraisalPolicy, load_policy
+from keystead.audit import HashChain, RefusalAggregator
+from keystead.config import Config
+from keystead.delegation.policy import DelegationPolicy
+from keystead.errors import ConfigurationError, Reason
+from keystead.hardware.tpm2 import Tpm2Device
+from keystead.model import AuditAction, AuditEvent, PutFact, SignerTier
+from keystead.relying.replay import ReplayMemory
+from keystead.service import UseCases
+from keystead.service.attestation import Attestations
+from keystead.service.callers import Callers, new_credential
+from keystead.service.grants import Grants
+from keystead.service.health import Health
+from keystead.service.identity import Identities
+from keystead.service.keyring import Keyring
+from keystead.service.keys import Keys
+from keystead.service.presenter import Presenters
+from keystead.service.subject_keys import SubjectKeys
+from keystead.service.tokens import Subjects, Tokens
+from keystead.service.trail import Trail
+from keystead.service.verification import Verifications
+from keystead.storage.sqlite.store import SqliteStore
+from keystead.system.clock import SystemClock
+from keystead.system.documents import Documents, check_location
+from keystead.system.entropy import SystemEntropy
+
+STORE_FILE = "keystead.sqlite3"
+VERIFICATION_REPLAY_CAPACITY = 1 << 18
+"""Proofs that VerificationService remembers: 2,000 a second for their window of two minutes."""
+FACT_APPRAISAL_POLICY = "policy.appraisal"
+FACT_DELEGATION_POLICY = "policy.delegation"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policies:
+    """The two policies, read and checked."""
+
+    appraisal: AppraisalPolicy
+    delegation: DelegationPolicy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """Everything that runs behind the doors."""
+
+    use_cases: UseCases
+    keyring: Keyring
+    trail: Trail
+    config: Config
+    queue_depth: Callable[[], int]
+
+
+def load_policies(config: Config, *, base: Path) -> Policies:
+    """Read the policy files; ConfigurationError names the file and the entry."""
+    path = base / config.delegation.policy
+    try:
+        text = path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(Reason.CONFIGURATION_INVALID, f"{path}: {error}") from None
+    return Policies(
+        appraisal=load_policy(base / config.attestation.policy),
+        delegation=DelegationPolicy.parse(text),
+    )
+
+
+@contextlib.asynccontextmanager
+async def running_service(config: Config, *, base: Path) -> AsyncIterator[Service]:
+    """The service without its doors; relative paths in ``config`` are below ``base``."""
+    policies = load_policies(config, base=base)
+    folder = base / config.storage.folder
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    async with contextlib.AsyncExitStack() as stack:
+        store = await asyncio.to_thread(SqliteStore.open, folder / STORE_FILE, chain=HashChain())
+        stack.push_async_callback(store.close)
+        device = Tpm2Device(
+            config.tpm2.tcti,
+            command_timeout_s=config.tpm2.command_timeout_ms / 1000,
+            queue_limit=config.tpm2.queue_limit,
+            ek_order=config.tpm2.ek_order,
+            counter_index=config.tpm2.counter_index,
+        )
+        stack.callback(device.close)
+        tier = await _tier(config, device)
+        service = _wire(config, policies, store, device, base=base, tier=tier)
+        await service.trail.open()
+        await service.keyring.open()
+        await _record_start(config, policies, store)
+        async with background(service.keyring, service.trail, config.audit):
+            yield service
+
+
+def _wire(
+    config: Config,
+    policies: Policies,
+    store: SqliteStore,
+    device: Tpm2Device,
+    *,
+    base: Path,
+    tier: SignerTier,
+) -> Service:
+    clock, entropy = SystemClock(), SystemEntropy()
+    keyring = Keyring(
+        store=store,
+        hardware=device,
+        clock=clock,
+        entropy=entropy,
+        tier=tier,
+        token_algorithm=config.keys.token_algorithm,
+        publish_ahead_s=config.keys.publish_ahead_s,
+    )
+    trail = Trail(
+        issuer=config.issuer,
+        store=store,
+        hardware=device,
+        keyring=keyring,
+        clock=clock,
+        refusals=RefusalAggregator(),
+    )
+    presenters = Presenters(store=store, clock=clock, entropy=entropy)
+    use_cases = UseCases(
+        attestations=Attestations(
+            issuer=config.issuer,
+            policy=policies.appraisal,
+            store=store,
+            keyring=keyring,
+            trail=trail,
+            clock=clock,
+            entropy=entropy,
+            challenge_ttl_s=config.attestation.challenge_ttl_s,
+        ),
+        tokens=Tokens(
+            issuer=config.issuer,
+            policy=policies.delegation,
+            audiences=settings.audiences(config),
+            subjects=_subjects(config, base),
+            store=store,
+            keyring=keyring,
+            presenters=presenters,
+            trail=trail,
+            clock=clock,
+            entropy=entropy,
+        ),
+        grants=Grants(
+            issuer=config.issuer,
+            store=store,
+            keyring=keyring,
+            presenters=presenters,
+            trail=trail,
+            clock=clock,
+        ),
+        keys=Keys(issuer=config.issuer, keyring=keyring, hardware=device, store=store, clock=clock),
+        identities=Identities(
+            trust_domain=config.trust_domain,
+            store=store,
+            clock=clock,
+            default_binding_ttl_s=config.attestation.binding_ttl_s,
+        ),
+        trail=trail,
+        verifications=Verifications(
+            issuer=config.issuer,
+            keyring=keyring,
+            clock=clock,
+            max_items=config.limits.batch_items,
+            replay=ReplayMemory(capacity=VERIFICATION_REPLAY_CAPACITY, not_before=clock.now()),
+        ),
+        callers=_callers(config, store),
+        health=Health(store=store, hardware=device, development=config.development),
+    )
+    return Service(
+        use_cases=use_cases,
+        keyring=keyring,
+        trail=trail,
+        config=config,
+        queue_depth=device.queue_depth,
+    )
+
+
+async def _tier(config: Config, device: Tpm2Device) -> SignerTier:
+    """What the TPM says it is. An honest emulator is found out here; a lying one has no EK
+    certificate under a vendor's root, and ``verify-issuer`` finds that."""
+    properties = await device.properties()
+    if not properties.emulated:
+        return SignerTier.TPM
+    if not config.development:
+        raise ConfigurationError(
+            Reason.CONFIGURATION_INVALID,
+            f"tpm2.tcti: an emulated TPM ({properties.manufacturer} {properties.vendor}) "
+            "needs development = true",
+        )
+    return SignerTier.EMULATED_TPM
+
+
+def _callers(config: Config, store: SqliteStore) -> Callers:
+    return Callers(
+        store=store,
+        operators=settings.operators(config),
+        identities=settings.identities(config),
+        anonymous_roles=settings.anonymous_roles(config),
+    )
+
+
+def _subjects(config: Config, base: Path) -> Subjects:
+    def keys(location: settings.KeyLocation) -> SubjectKeys:
+        check_location(location.where)
+        return SubjectKeys(
+            location=location.where,
+            source=Documents(),
+            clock=SystemClock(),
+            max_age_s=location.max_age_s,
+        )
+
+    actors = settings.actor_key_location(config, base)
+    return Subjects(
+        issuers={i.issuer: settings.subject_issuer(i) for i in config.subject_issuers},
+        keys={
+            i.issuer: keys(settings.subject_key_location(i, base)) for i in config.subject_issuers
+        },
+        actor_keys=None if actors is None else keys(actors),
+    )
+
+
+async def _record_start(config: Config, policies: Policies, store: SqliteStore) -> None:
+    """The start, and each policy that is not the one of the last start."""
+    now = SystemClock().now()
+    versions = {
+        FACT_APPRAISAL_POLICY: f"{policies.appraisal.id}@{policies.appraisal.version}",
+        FACT_DELEGATION_POLICY: policies.delegation.version,
+    }
+    events = [
+        AuditEvent(action=AuditAction.SERVICE_STARTED, at=now, detail={"issuer": config.issuer})
+    ]
+    facts = []
+    for name, version in versions.items():
+        before = await store.fact(name)
+        if before != version.encode():
+            facts.append(PutFact(name=name, value=version.encode()))
+            detail: dict[str, str | int] = {"version": version, "before": (before or b"").decode()}
+            events.append(
+                AuditEvent(action=AuditAction.POLICY_CHANGED, at=now, object=name, detail=detail)
+            )
+    await store.apply(facts, events=events)
+
+
+def new_operator() -> tuple[str, str]:
+    """A fresh operator credential, and the hex SHA-256 that the configuration holds."""
+    return new_credential(SystemEntropy())
