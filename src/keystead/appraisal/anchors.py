@@ -120,6 +120,11 @@ def _load(path: Path, anchor_class: AnchorClass) -> AnchorSet:
 def load(der: bytes) -> crypto.X509:
     """OpenSSL's view of a certificate; Malformed where it is none, or has bytes left over."""
     parse_certificate(der)  # OpenSSL itself ignores what follows.
+    return reload(der)
+
+
+def reload(der: bytes) -> crypto.X509:
+    """The same for a certificate that was parsed before, as those of an AnchorSet were."""
     try:
         return crypto.load_certificate(crypto.FILETYPE_ASN1, der)
     except crypto.Error as error:

@@ -14,7 +14,7 @@ from typing import Final
 
 from OpenSSL import crypto
 
-from keystead.appraisal.anchors import Anchor, AnchorSet, load
+from keystead.appraisal.anchors import Anchor, AnchorSet, load, reload
 from keystead.codec.certificate import parse_certificate
 from keystead.errors import EvidenceRejected, Malformed, Reason
 
@@ -70,9 +70,10 @@ def _build(
     store = crypto.X509Store()
     try:
         for anchor in anchors.anchors:
-            store.add_cert(load(anchor.der))
+            store.add_cert(reload(anchor.der))
         store.set_time(datetime.fromtimestamp(now, UTC).replace(tzinfo=None))
-        helpers = [load(der) for der in (*intermediates, *anchors.intermediates)]
+        helpers = [load(der) for der in intermediates]
+        helpers += [reload(der) for der in anchors.intermediates]
         context = crypto.X509StoreContext(store, load(leaf), helpers)
         return context.get_verified_chain()
     except Malformed as error:
