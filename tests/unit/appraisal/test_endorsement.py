@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -70,6 +71,20 @@ def test_accepts_a_certificate_without_extended_key_usage() -> None:
 )
 def test_rejects_a_certificate_that_is_not_an_eks(der: bytes) -> None:
     assert refusal(der) is Reason.EK_CERTIFICATE_PROFILE
+
+
+def test_rejects_a_certificate_of_another_version() -> None:
+    for version in (1, 2):
+        with pytest.raises(EvidenceRejected) as refused:
+            check_profile(replace(parse_certificate(CERTIFICATE), version=version), step=3)
+        assert refused.value.reason is Reason.EK_CERTIFICATE_PROFILE
+
+
+def test_rejects_an_ek_that_encrypts_nothing() -> None:
+    area = replace(HOST.ek, symmetric=None)
+    with pytest.raises(EvidenceRejected) as refused:
+        check_public(area, parse_certificate(CERTIFICATE), step=4)
+    assert (refused.value.reason, refused.value.step) == (Reason.EK_ATTRIBUTES, 4)
 
 
 def test_rejects_a_key_type_that_cannot_decrypt() -> None:

@@ -3,7 +3,7 @@
 What is truncated is Malformed before any step: tests/unit/evidence and tests/hostile.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +14,7 @@ from keystead.appraisal import event_rules
 from keystead.appraisal import tpm2 as appraisal
 from keystead.appraisal.policy import AppraisalPolicy
 from keystead.appraisal.tpm2 import Tpm2Appraisal
+from keystead.codec import eventlog
 from keystead.codec.hashes import HashAlgorithm
 from keystead.codec.tpm2 import ObjectAttributes, PcrSelection, signing_key_template
 from keystead.codec.tpm2.constants import Scheme
@@ -21,6 +22,16 @@ from keystead.errors import EvidenceRejected, KeysteadError, Reason
 from keystead.evidence.tpm2 import Tpm2Evidence
 from keystead.model import AnchorClass, Freshness
 from keystead.ports import Endorsement
+from tests.event_log_builder import (
+    DRIVER_CONFIG,
+    EV_SEPARATOR,
+    GOOD,
+    OFF,
+    SEPARATOR,
+    Entry,
+    encode,
+    log,
+)
 from tests.evidence_builder import (
     ALGORITHMS,
     CERTIFY_TYPE,
@@ -339,6 +350,47 @@ def test_step_12_rejects_a_missing_event_log() -> None:
     rules = event_rules.EventLogRules(required=True, pcrs=frozenset({0, 7}))
     policy = appraisal_policy(event_log=rules)
     assert refusal(HOST.evidence(), policy=policy) == (Reason.EVENT_LOG_MISSING, 12)
+
+
+def booted(entries: Sequence[Entry], *, said: Sequence[Entry] | None = None) -> Tpm2Evidence:
+    """Evidence of a boot that measured ``entries``, with a log that says ``said``."""
+    values = {index: bytes(32) for index in (0, 7)} | {
+        index: value
+        for index, value in eventlog.replay(log(entries), SHA256).items()
+        if index in (0, 7)
+    }
+    quote = HOST.quote(body=quote_body(REQUIRED, {SHA256: values}))
+    told = encode(entries if said is None else said)
+    return HOST.evidence(quote=quote, pcrs={SHA256: values}, event_log=told)
+
+
+LOGGED = appraisal_policy(
+    pcr_values={SHA256: {0: None, 7: None}},
+    event_log=event_rules.EventLogRules(
+        required=True, pcrs=frozenset({0, 7}), secure_boot_required=True
+    ),
+)
+INSECURE: Sequence[Entry] = ((7, DRIVER_CONFIG, OFF), (7, EV_SEPARATOR, SEPARATOR))
+
+
+def test_steps_12_and_13_accept_a_log_of_a_secure_boot() -> None:
+    assert appraised(booted(GOOD), policy=LOGGED).secure_boot is True
+
+
+def test_step_12_rejects_the_log_of_another_boot() -> None:
+    lie = booted(INSECURE, said=GOOD)
+    assert refusal(lie, policy=LOGGED) == (Reason.EVENT_LOG_MISMATCH, 12)
+
+
+def test_step_13_rejects_a_true_log_of_a_boot_that_the_policy_refuses() -> None:
+    assert refusal(booted(INSECURE), policy=LOGGED) == (Reason.EVENT_LOG_REFUSED, 13)
+
+
+def test_what_the_log_says_of_secure_boot_is_recorded() -> None:
+    asked = event_rules.EventLogRules(required=True, pcrs=frozenset({0, 7}))
+    loose = appraisal_policy(pcr_values={SHA256: {0: None, 7: None}}, event_log=asked)
+    assert appraised(booted(INSECURE), policy=loose).secure_boot is False
+    assert appraised().secure_boot is None
 
 
 # --- step 14: AK certificates ---------------------------------------------------------------------
