@@ -15,7 +15,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -42,6 +41,9 @@ _SETUP_TIMEOUT_S: Final = 60
 _START_TIMEOUT_S: Final = 20
 _STOP_TIMEOUT_S: Final = 5
 _POLL_S: Final = 0.002
+_UNIX_SOCKETS: Final = Path("/proc/net/unix")
+# __SO_ACCEPTCON, alone in the column of flags.
+_ACCEPTS: Final = "00010000"
 # sockaddr_un holds 108 bytes; the control socket's name is the longer one.
 _MAX_SOCKET_PATH_BYTES: Final = 100
 _STATE_FILE: Final = "tpm2-00.permall"
@@ -263,9 +265,9 @@ class Swtpm:
         ]
 
     def _wait_until_ready(self, process: subprocess.Popen[bytes]) -> None:
-        """Wait on the control channel: the data channel serves one client at a time."""
+        """Both channels listen, one after the other; nobody has to connect to see it."""
         deadline = time.monotonic() + _START_TIMEOUT_S
-        while not _listens(self._control):
+        while not _listen(self._socket, self._control):
             if process.poll() is not None or time.monotonic() > deadline:
                 self._end(signal.SIGKILL)
                 raise Unavailable(
@@ -340,14 +342,14 @@ def _write_certificate(connection: Connection, certificate: bytes) -> None:
         )
 
 
-def _listens(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
-        client.settimeout(_START_TIMEOUT_S)
-        try:
-            client.connect(str(path))
-        except OSError:
-            return False
-        return True
+def _listen(*paths: Path) -> bool:
+    """Whether somebody listens at all of these Unix sockets (proc(5), /proc/net/unix).
+
+    To connect would be to look, too, but the data channel serves one client at a time.
+    """
+    sockets = [line.split(maxsplit=7) for line in _UNIX_SOCKETS.read_text().splitlines()]
+    listening = {fields[7] for fields in sockets if len(fields) == 8 and fields[3] == _ACCEPTS}
+    return {str(path) for path in paths} <= listening
 
 
 def _dies_with_parent() -> list[str]:
