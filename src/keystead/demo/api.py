@@ -42,6 +42,7 @@ def build_app(*, issuer: str, url: str) -> KeysteadMiddleware:
         audience=url,
         scopes_required=[READ_SCOPE],
         minimum_aal=2,
+        # An API that means it leaves `hardware` alone: then emulated TPMs are refused.
         require_residency=ResidencyRequirement(hardware=False),
         leeway_s=LEEWAY_S,
     )
@@ -52,7 +53,6 @@ def build_app(*, issuer: str, url: str) -> KeysteadMiddleware:
 def main() -> None:
     """Listen on loopback; one line a request goes to standard error."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
     listener, url = loopback_socket()
     serve(build_app(issuer=sys.argv[1], url=url), listener, url=url)
 

@@ -55,7 +55,7 @@ class Child:
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 start_new_session=True,
-                env=_environment(),
+                env=_environment(log.parent),
             )
 
     @property
@@ -71,7 +71,7 @@ class Child:
             pipe.write(json.encode(request) + b"\n")
             pipe.flush()
         except BrokenPipeError:
-            raise StepFailed(f"{self.name} has ended") from None
+            raise self._ended() from None
         return self.read(timeout_s=timeout_s)
 
     def read(self, *, timeout_s: float) -> dict[str, JSON]:
@@ -122,6 +122,10 @@ class Child:
         while os.waitid(os.P_PID, self.pid, _LOOK) is None and time.monotonic() < deadline:
             time.sleep(_POLL_S)
 
+    def _ended(self) -> StepFailed:
+        last = self.log_tail()[-1:] or ["without a word"]
+        return StepFailed(f"{self.name} has ended: {last[0]}")
+
     def _read_some(self, deadline: float) -> bytes:
         pipe = self._process.stdout
         assert pipe is not None  # noqa: S101 - opened above
@@ -130,7 +134,7 @@ class Child:
             raise StepFailed(f"{self.name} did not answer in time")
         data = os.read(pipe.fileno(), _READ_BYTES)
         if not data:
-            raise StepFailed(f"{self.name} has ended")
+            raise self._ended()
         return data
 
 
@@ -142,8 +146,6 @@ def run_keystead(arguments: Sequence[str], *, log: Path) -> dict[str, JSON]:
     try:
         answer = command.read(timeout_s=COMMAND_TIMEOUT_S)
         status = command.wait(timeout_s=STOP_TIMEOUT_S)
-    except StepFailed as error:
-        raise StepFailed(f"{error}: {' '.join(command.log_tail())}") from None
     finally:
         command.stop()
     if status != 0:
@@ -151,9 +153,13 @@ def run_keystead(arguments: Sequence[str], *, log: Path) -> dict[str, JSON]:
     return answer
 
 
-def _environment() -> dict[str, str]:
-    """Ours, but for what would change where a command finds the service and its credential."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("KEYSTEAD_")}
+def _environment(folder: Path) -> dict[str, str]:
+    """Ours, without what changes where commands find the service and its credential.
+
+    What swtpm's tools leave lying about when they are interrupted goes away with the folder.
+    """
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("KEYSTEAD_")}
+    return {**kept, "TMPDIR": str(folder)}
 
 
 def _dies_with_us() -> list[str]:
