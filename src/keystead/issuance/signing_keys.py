@@ -7,7 +7,6 @@ retired (still published until nothing it signed can be alive). There is one set
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from keystead.codec.json import JSON
@@ -30,7 +29,6 @@ RETIRED_PUBLISHED_S: Mapping[KeyPurpose, int | None] = {
 # JWTs that Keystead itself makes or believes; whoever delegates signing to it needs none of them.
 _OWN_TYPE_PREFIX = "keystead"
 _OWN_TYPES = frozenset({"ear+jwt", "eat+jwt", "dpop+jwt"})
-_PROOF_LABEL = b"keystead issuer proof v1"
 
 
 def active_key(
@@ -103,12 +101,6 @@ def check_external_payload(claims: Mapping[str, JSON], *, typ: str, issuer: str)
     name = normalise_type(typ.strip())
     if name in _OWN_TYPES or name.startswith(_OWN_TYPE_PREFIX):
         raise Refused(Reason.PAYLOAD_NAMES_THIS_ISSUER, f"typ {name[:64]!r} is Keystead's", step=3)
-
-
-def issuer_proof_data(issuer: str, *, kid: str, nonce: bytes) -> bytes:
-    """The qualifying data of a fresh certification for one verifier (``verify-issuer``)."""
-    parts = (_PROOF_LABEL, issuer.encode(), kid.encode(), nonce)
-    return hashlib.sha256(b"\0".join(parts)).digest()
 
 
 def _age(key: SigningKey) -> tuple[int, int, str]:

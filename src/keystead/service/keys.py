@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from keystead.binding import issuer_proof
 from keystead.codec import json
 from keystead.codec.json import JSON
 from keystead.errors import Malformed, Reason, Refused
@@ -190,7 +191,7 @@ class Keys:
         certified = await self._hardware.certify(
             key.wrapped,
             attestation_key=self._keyring.attestation_key,
-            qualifying_data=signing_keys.issuer_proof_data(self._issuer, kid=kid, nonce=nonce),
+            qualifying_data=issuer_proof.qualifying_data(self._issuer, kid=kid, nonce=nonce),
         )
         await self._record_proof(key)
         return IssuerProof(secret=secret, certified=certified)

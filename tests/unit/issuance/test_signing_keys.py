@@ -1,4 +1,3 @@
-import hashlib
 from dataclasses import replace
 
 import pytest
@@ -8,7 +7,6 @@ from keystead.issuance.signing_keys import (
     RETIRED_PUBLISHED_S,
     active_key,
     check_external_payload,
-    issuer_proof_data,
     jwks,
     next_states,
     published,
@@ -179,12 +177,6 @@ def test_external_keys_never_speak_for_this_issuer(
         check_external_payload(claims, typ=typ, issuer=ISSUER)
     found = (caught.value.reason, caught.value.step)
     assert found == (Reason.PAYLOAD_NAMES_THIS_ISSUER, step)
-
-
-def test_the_data_of_an_issuer_proof_names_issuer_key_and_nonce() -> None:
-    expected = hashlib.sha256(b"keystead issuer proof v1\0https://i\0kid-1\0nonce").digest()
-    assert issuer_proof_data("https://i", kid="kid-1", nonce=b"nonce") == expected
-    assert issuer_proof_data("https://i", kid="kid-2", nonce=b"nonce") != expected
 
 
 def test_states_of_a_key_do_not_change_who_replaces_it() -> None:
