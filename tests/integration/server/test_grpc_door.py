@@ -376,7 +376,16 @@ async def test_an_attestation_goes_step_by_step() -> None:
 )
 async def test_an_attestation_in_another_order_is_malformed(messages: list[Any]) -> None:
     async with stub(attesting(), rpc.AttestationServiceStub) as service:
-        code, details, _ = await refusal(collect(service.Attest(iter(messages))))
+        call = service.Attest()
+        for message in messages[:-1]:
+            await call.write(message)
+            await call.read()
+        if messages:
+            await call.write(messages[-1])
+        if messages in ([BEGIN], [BEGIN, EVIDENCE]):
+            await call.read()
+        await call.done_writing()
+        code, details, _ = await refusal(call.read())
     assert (code, details) == (grpc.StatusCode.INVALID_ARGUMENT, "malformed")
 
 
@@ -493,9 +502,14 @@ async def test_a_stream_answers_in_order() -> None:
 
 async def test_every_message_of_a_stream_counts_for_the_rate() -> None:
     limits = Limits(requests_per_caller_per_s=1, burst_per_caller=5)
-    requests = [pb.VerifyBatchRequest(tokens=["x", "y"])] * 20
+    request = pb.VerifyBatchRequest(tokens=["x", "y"])
     async with stub(verifying(), rpc.VerificationServiceStub, limits=limits) as service:
-        code, details, _ = await refusal(collect(service.VerifyStream(iter(requests))))
+        call = service.VerifyStream()
+        for _ in range(5):
+            await call.write(request)
+            assert len((await call.read()).ok) == 2
+        await call.write(request)
+        code, details, _ = await refusal(call.read())
     assert (code, details) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "rate_limited")
 
 
