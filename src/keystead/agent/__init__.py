@@ -17,6 +17,15 @@ key, and signs a proof in the TPM for every request. :class:`Workload` is the sa
 from keystead.agent.attestation import Binding
 from keystead.agent.auth import KeysteadAuth
 from keystead.agent.proofs import DpopSigner
+from keystead.agent.tokens import ACCESS_TOKEN_TYPE, JWT_TYPE
 from keystead.agent.workload import Workload, client
 
-__all__ = ["Binding", "DpopSigner", "KeysteadAuth", "Workload", "client"]
+__all__ = [
+    "ACCESS_TOKEN_TYPE",
+    "JWT_TYPE",
+    "Binding",
+    "DpopSigner",
+    "KeysteadAuth",
+    "Workload",
+    "client",
+]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -110,8 +110,8 @@ class TokenEndpoint:
         self._http = http
         self._nonces = nonces
 
-    def ask(self, form: Mapping[str, str]) -> TokenAnswer:
-        """The answer to one request.
+    def ask(self, form: Mapping[str, str | Sequence[str]]) -> TokenAnswer:
+        """The answer to one request; a parameter with several values is sent several times.
 
         A nonce that the server asks for is used at once; a key that is not bound any more is
         attested again, once.
@@ -137,7 +137,7 @@ class TokenEndpoint:
             else:
                 raise error
 
-    def _send(self, form: Mapping[str, str]) -> httpx.Response:
+    def _send(self, form: Mapping[str, str | Sequence[str]]) -> httpx.Response:
         proof = self._holder.proof("POST", str(self.url), nonce=self._nonces.of(self.url))
         request = self._http.build_request(
             "POST",

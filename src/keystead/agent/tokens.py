@@ -20,6 +20,7 @@ from keystead.ports import Clock
 
 TOKEN_EXCHANGE_GRANT: Final = "urn:ietf:params:oauth:grant-type:token-exchange"
 ACCESS_TOKEN_TYPE: Final = "urn:ietf:params:oauth:token-type:access_token"
+JWT_TYPE: Final = "urn:ietf:params:oauth:token-type:jwt"
 
 RENEW_BEFORE_S: Final = 30
 """Time for a renewal, its retries and the last requests with the old token; never more than a

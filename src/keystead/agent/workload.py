@@ -20,7 +20,14 @@ from keystead.agent.key_file import WorkloadKey
 from keystead.agent.keys import DEFAULT_ALGORITHM, KeyFolder
 from keystead.agent.nonces import NonceMemory
 from keystead.agent.proofs import DpopSigner
-from keystead.agent.tokens import ACCESS_TOKEN_TYPE, SubjectToken, Target, TokenSource
+from keystead.agent.tokens import (
+    ACCESS_TOKEN_TYPE,
+    JWT_TYPE,
+    TOKEN_EXCHANGE_GRANT,
+    SubjectToken,
+    Target,
+    TokenSource,
+)
 from keystead.codec.tpm2 import parse_tpm2b_public
 from keystead.hardware.tpm2 import Tpm2Device
 from keystead.ports import Clock, Endorsement, Entropy
@@ -197,15 +204,8 @@ class Workload:
         Attests where this process did not yet.
         """
         target = Target(audience=audience, resource=resource, scope=scope)
-        binding = self._binding or self.attest()
-        endpoint = TokenEndpoint(
-            token_endpoint or f"{binding.issuer.rstrip('/')}/token",
-            holder=self,
-            http=self._http,
-            nonces=self._nonces,
-        )
         tokens = TokenSource(
-            endpoint,
+            self._token_endpoint(token_endpoint),
             holder=self,
             target=target,
             subject_token=subject_token,
@@ -213,6 +213,46 @@ class Workload:
             clock=self._clock,
         )
         return KeysteadAuth(tokens, holder=self, nonces=self._nonces)
+
+    def hand_over(
+        self,
+        subject_token: str,
+        *,
+        to: str,
+        audience: str,
+        scope: str = "",
+        subject_token_type: str = ACCESS_TOKEN_TYPE,
+        token_endpoint: str | None = None,
+    ) -> str:
+        """A token for the agent with the SPIFFE ID ``to``, who goes on in the user's name.
+
+        ``subject_token`` is the user's, or one that this workload got for the user. The agent
+        ``to`` exchanges the answer, once and within a minute, as a subject token of type
+        ``JWT_TYPE``. Attests where this process did not yet; raises as a token request does.
+        """
+        endpoint = self._token_endpoint(token_endpoint)
+        target = Target(audience=audience, scope=scope).form()
+        answer = endpoint.ask(
+            {
+                "grant_type": TOKEN_EXCHANGE_GRANT,
+                "subject_token": subject_token,
+                "subject_token_type": subject_token_type,
+                "requested_token_type": JWT_TYPE,
+                "may_act": to,
+                **target,
+                "audience": [str(endpoint.url), audience],
+            }
+        )
+        return answer.access_token
+
+    def _token_endpoint(self, url: str | None) -> TokenEndpoint:
+        binding = self._binding or self.attest()
+        return TokenEndpoint(
+            url or f"{binding.issuer.rstrip('/')}/token",
+            holder=self,
+            http=self._http,
+            nonces=self._nonces,
+        )
 
     def __enter__(self) -> Self:
         return self

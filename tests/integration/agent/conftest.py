@@ -7,7 +7,12 @@ import pytest
 
 from keystead.agent import Workload
 from keystead.testing.swtpm import Swtpm, SwtpmCa
-from tests.integration.agent.running_service import AGENT, RunningService, running_service
+from tests.integration.agent.running_service import (
+    AGENT,
+    OTHER_AGENT,
+    RunningService,
+    running_service,
+)
 
 HOST = "spiffe://dev.example/host/one"
 
@@ -28,7 +33,7 @@ def service(
 def enrolled(
     service: RunningService, swtpm_template: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> RunningService:
-    """The same, with the TPM of ``swtpm`` enrolled and one workload on it."""
+    """The same, with the TPM of ``swtpm`` enrolled and two workloads on it."""
     folder = tmp_path_factory.mktemp("enrolment")
     with (
         Swtpm.copy_of(swtpm_template) as tpm,
@@ -36,12 +41,15 @@ def enrolled(
     ):
         (folder / "ek.pub").write_bytes(workload.endorsement().public)
     assert service.command("hosts", "enrol", HOST, "--ek-public", str(folder / "ek.pub")) == 0
-    assert service.command("entries", "create", AGENT, "--parent", HOST) == 0
+    for agent in (AGENT, OTHER_AGENT):
+        assert service.command("entries", "create", agent, "--parent", HOST) == 0
     return service
 
 
 @pytest.fixture
 def workload(enrolled: RunningService, swtpm: Swtpm, tmp_path: Path) -> Iterator[Workload]:
     """A workload on the enrolled host, with new keys that are not attested yet."""
-    with Workload.open(tcti=swtpm.tcti, folder=tmp_path / "keys", server=enrolled.grpc) as opened:
+    with Workload.open(
+        tcti=swtpm.tcti, folder=tmp_path / "keys", server=enrolled.grpc, spiffe_id=AGENT
+    ) as opened:
         yield opened

@@ -19,6 +19,7 @@ from keystead.system import SystemClock
 from tests.jose_keys import compact, public_jwk
 
 AGENT = "spiffe://dev.example/agent/calendar"
+OTHER_AGENT = "spiffe://dev.example/agent/mail"
 PROVIDER = "https://idp.example"
 CLIENT = "notebook"
 AUDIENCE = "https://api.example"
@@ -29,7 +30,11 @@ STOP_TIMEOUT_S = 20
 
 DELEGATION = f"""\
 @id("exchange")
-permit (principal, action in [Action::"exchange", Action::"renew"], resource);
+permit (
+    principal,
+    action in [Action::"exchange", Action::"renew", Action::"handover"],
+    resource
+);
 
 @id("grant")
 @grant_ttl_s("3600")

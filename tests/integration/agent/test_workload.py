@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from keystead.agent import Workload, client
+from keystead.agent import JWT_TYPE, Workload, client
 from keystead.agent.endpoint import TokenEndpoint
 from keystead.agent.nonces import NonceMemory
 from keystead.agent.tokens import Target, TokenSource
@@ -19,7 +19,14 @@ from keystead.jose.dpop import verify_proof
 from keystead.jose.jws import parse_compact
 from keystead.system import SystemClock
 from keystead.testing.swtpm import Swtpm
-from tests.integration.agent.running_service import AGENT, AUDIENCE, SCOPE, USER, RunningService
+from tests.integration.agent.running_service import (
+    AGENT,
+    AUDIENCE,
+    OTHER_AGENT,
+    SCOPE,
+    USER,
+    RunningService,
+)
 
 
 def api(request: httpx.Request) -> httpx.Response:
@@ -58,7 +65,7 @@ def test_the_same_key_attests_again_after_a_restart(
     bindings = []
     for _ in range(2):
         with Workload.open(
-            tcti=swtpm.tcti, folder=tmp_path / "keys", server=enrolled.grpc
+            tcti=swtpm.tcti, folder=tmp_path / "keys", server=enrolled.grpc, spiffe_id=AGENT
         ) as workload:
             bindings.append(workload.attest())
     assert bindings[0].jkt == bindings[1].jkt
@@ -107,6 +114,7 @@ def test_the_three_lines_of_the_documentation(
         tcti=swtpm.tcti,
         folder=tmp_path / "keys",
         server=enrolled.grpc,
+        spiffe_id=AGENT,
     ) as http:
         sent = http.get(f"{enrolled.http}/healthz").request.headers
         scheme, token = sent["Authorization"].split(" ")
@@ -143,6 +151,34 @@ def test_attests_when_the_service_does_not_know_the_key(
         token = tokens.current()
     assert workload.binding is not None
     assert token.jkt == workload.binding.jkt
+
+
+def test_hands_over_to_another_agent(
+    workload: Workload, enrolled: RunningService, swtpm: Swtpm, tmp_path: Path
+) -> None:
+    token = workload.auth(enrolled.user_token(), audience=AUDIENCE, scope=SCOPE).tokens.current()
+    handed = workload.hand_over(token.value, to=OTHER_AGENT, audience=AUDIENCE, scope=SCOPE)
+    other = Workload(
+        workload.device, folder=tmp_path / "other", server=enrolled.grpc, spiffe_id=OTHER_AGENT
+    )
+    auth = other.auth(handed, audience=AUDIENCE, scope=SCOPE, subject_token_type=JWT_TYPE)
+    with httpx.Client(auth=auth, transport=httpx.MockTransport(api)) as http:
+        claims = http.get(f"{AUDIENCE}/mail").json()
+    assert claims["sub"] == USER
+    assert claims["act"]["sub"] == OTHER_AGENT
+    assert claims["act"]["act"]["sub"] == AGENT
+    assert claims["cnf"]["jkt"] == other.jkt != workload.jkt
+
+
+def test_nobody_else_can_use_what_was_handed_over(
+    workload: Workload, enrolled: RunningService
+) -> None:
+    user_token = enrolled.user_token()
+    handed = workload.hand_over(user_token, to=OTHER_AGENT, audience=AUDIENCE, scope=SCOPE)
+    auth = workload.auth(handed, audience=AUDIENCE, scope=SCOPE, subject_token_type=JWT_TYPE)
+    with pytest.raises(Refused) as caught:
+        auth.tokens.current()
+    assert caught.value.reason is Reason.ACTOR_NOT_ALLOWED
 
 
 def test_an_unknown_host_is_refused_by_name(
@@ -204,6 +240,7 @@ def test_the_command_attests(
     enrolled: RunningService, swtpm: Swtpm, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     options = ["--tcti", swtpm.tcti, "--folder", str(tmp_path / "keys"), "--server", enrolled.grpc]
+    options += ["--spiffe-id", AGENT]
     capsys.readouterr()
     assert main(["attest", "--json", *options]) == 0
     said = json.loads(capsys.readouterr().out)
