@@ -70,7 +70,7 @@ def attest(
         Rejected: issuer_mismatch; or the result is not about this key.
         Unavailable: server or TPM do not answer.
     """
-    with _Conversation(channel, timeout_s=timeout_s) as talk:
+    with Conversation(channel, timeout_s=timeout_s) as talk:
         challenge = _challenge(talk.ask(pb.AttestRequest(begin=_BEGIN), "challenge").challenge)
         _check_issuer(challenge, issuer)
         keys = folder.keys(pcr_policy=challenge.pcr_policy)
@@ -90,7 +90,7 @@ def attest(
 _BEGIN: Final = pb.BeginAttestation(kind=EvidenceKind.TPM2.value)
 
 
-class _Conversation:
+class Conversation:
     """The bidirectional stream as question and answer; leaving the block ends it."""
 
     def __init__(self, channel: grpc.Channel, *, timeout_s: float) -> None:

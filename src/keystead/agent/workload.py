@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -183,7 +184,10 @@ class Workload:
         self, method: str, url: str, *, access_token: str | None = None, nonce: str | None = None
     ) -> str:
         """The same for an event loop."""
-        return await self.signer.sign_async(method, url, access_token=access_token, nonce=nonce)
+        signer = self._signer
+        if signer is None:
+            signer = await asyncio.to_thread(lambda: self.signer)
+        return await signer.sign_async(method, url, access_token=access_token, nonce=nonce)
 
     def auth(
         self,

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -82,9 +81,10 @@ def running_service(state: Path, *, ek_ca: bytes) -> Iterator[RunningService]:
     """A service that believes TPMs under ``ek_ca``; it is stopped with the block."""
     prepare(state, _settings(state, ek_ca=ek_ca))
     (state / "idp.json").write_text(json.dumps({"keys": [public_jwk(kid="idp-1").to_dict()]}))
+    serve = [sys.executable, "-m", "keystead", "serve", "--dev", "--json", "--state", str(state)]
     with (state / "service.log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "keystead", "serve", "--dev", "--json", "--state", str(state)],
+            [*_dies_with_us(), *serve],
             stdout=subprocess.PIPE,
             stderr=log,
         )
@@ -95,10 +95,19 @@ def running_service(state: Path, *, ek_ca: bytes) -> Iterator[RunningService]:
         said = json.loads(line)
         yield RunningService(http=said["http"], grpc=said["grpc"], state=state)
     finally:
-        os.kill(process.pid, signal.SIGTERM)
-        process.wait(STOP_TIMEOUT_S)
-        if process.stdout is not None:
-            process.stdout.close()
+        process.terminate()
+        try:
+            process.wait(STOP_TIMEOUT_S)
+        finally:
+            process.kill()
+            if process.stdout is not None:
+                process.stdout.close()
+
+
+def _dies_with_us() -> list[str]:
+    """The kernel ends the service where the tests are killed."""
+    setpriv = shutil.which("setpriv")
+    return [setpriv, "--pdeathsig", "TERM"] if setpriv else []
 
 
 def _settings(state: Path, *, ek_ca: bytes) -> DevSettings:

@@ -12,7 +12,7 @@ import grpc
 import pytest
 
 from keystead.agent import Workload
-from keystead.agent.attestation import attest
+from keystead.agent.attestation import Conversation, attest
 from keystead.agent.channel import open_channel
 from keystead.agent.collector import ServerChallenge
 from keystead.agent.keys import KeyFolder
@@ -36,6 +36,7 @@ from keystead.protocol import keystead_v1_pb2 as pb
 from keystead.protocol import keystead_v1_pb2_grpc as rpc
 from keystead.system import SystemEntropy
 from tests.agent_parts import FakeClock, result_id
+from tests.certificates import TestAuthority
 
 ISSUER = "https://keystead.example"
 NONCE = bytes(range(32))
@@ -67,8 +68,10 @@ def result(**changes: object) -> pb.AttestResponse:
 
 
 @contextmanager
-def served(answers: Answers) -> Iterator[grpc.Channel]:
-    """A channel to a server that answers Attest by ``answers``."""
+def served(
+    answers: Answers, *, tls: TestAuthority | None = None, ca: bytes | None = None
+) -> Iterator[grpc.Channel]:
+    """A channel to a server that answers Attest by ``answers``; the client trusts ``ca``."""
 
     class Servicer(rpc.AttestationServiceServicer):
         def Attest(
@@ -78,10 +81,15 @@ def served(answers: Answers) -> Iterator[grpc.Channel]:
 
     server = grpc.server(ThreadPoolExecutor(2))
     rpc.add_AttestationServiceServicer_to_server(Servicer(), server)
-    port = server.add_insecure_port("127.0.0.1:0")
+    if tls is None:
+        port = server.add_insecure_port("127.0.0.1:0")
+    else:
+        files = tls.server()
+        pair = (files.private_key.read_bytes(), files.certificate.read_bytes())
+        port = server.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([pair]))
     server.start()
     try:
-        with open_channel(f"127.0.0.1:{port}") as channel:
+        with open_channel(f"127.0.0.1:{port}", ca=ca) as channel:
             yield channel
     finally:
         server.stop(None).wait()
@@ -334,6 +342,28 @@ def test_a_server_that_says_nothing_is_given_up(agent: Agent) -> None:
         assert "DEADLINE_EXCEEDED" in caught.value.detail
     finally:
         over.set()
+
+
+def test_attests_over_tls_to_a_server_of_the_ca_alone(tmp_path: Path) -> None:
+    authority, other = (TestAuthority(tmp_path, name) for name in ("ca", "other"))
+
+    def answers(
+        requests: Iterator[pb.AttestRequest], context: grpc.ServicerContext
+    ) -> Iterator[pb.AttestResponse]:
+        next(requests)
+        yield challenge()
+
+    def first_answer(ca: TestAuthority) -> pb.AttestResponse:
+        with (
+            served(answers, tls=authority, ca=ca.certificate.read_bytes()) as channel,
+            Conversation(channel, timeout_s=5) as talk,
+        ):
+            return talk.ask(pb.AttestRequest(begin=pb.BeginAttestation()), "challenge")
+
+    assert first_answer(authority).challenge.nonce == NONCE
+    with pytest.raises(Unavailable) as caught:
+        first_answer(other)
+    assert caught.value.reason is Reason.SERVER_UNAVAILABLE
 
 
 def test_many_threads_attest_once(

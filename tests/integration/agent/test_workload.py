@@ -1,5 +1,6 @@
 """The whole way, on two software TPMs: attest, exchange, call, renew, revoke."""
 
+import asyncio
 import hashlib
 import json
 from pathlib import Path
@@ -80,6 +81,18 @@ def test_calls_an_api_for_a_user(workload: Workload, enrolled: RunningService) -
     assert claims["cnf"]["jkt"] == workload.jkt
     assert claims["cnf"]["residency"]["protection"] == "non-exportable"
     assert claims["cnf"]["residency"]["hardware"] is False
+
+
+async def test_many_calls_at_once_from_an_event_loop(
+    workload: Workload, enrolled: RunningService
+) -> None:
+    auth = await asyncio.to_thread(
+        workload.auth, enrolled.user_token(), audience=AUDIENCE, scope=SCOPE
+    )
+    async with httpx.AsyncClient(auth=auth, transport=httpx.MockTransport(api)) as http:
+        answers = await asyncio.gather(*(http.get(f"{AUDIENCE}/{n}") for n in range(50)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({answer.json()["jti"] for answer in answers}) == 1
 
 
 def test_renews_by_the_grant(workload: Workload, enrolled: RunningService) -> None:
