@@ -2,7 +2,8 @@
 
 A JWK Set is kept for ``max_age_s``; a ``kid`` that is not in it refreshes it early, at most once a
 minute, so that a stranger's made-up ``kid`` cannot make us hammer the provider. A provider that
-is away does not stop users until the kept set is ``GRACE_FACTOR`` times too old.
+is away does not stop users until the kept set is ``GRACE_FACTOR`` times too old, and is asked
+again every ``RETRY_INTERVAL_S``, not by every request: each try may wait for its whole deadline.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ MAX_JWKS_BYTES = 262_144
 """A hundred RSA-4096 keys with their certificates fit."""
 FETCH_TIMEOUT_S = 5.0
 UNKNOWN_KID_INTERVAL_S = 60
+RETRY_INTERVAL_S = 10
+"""Twice the deadline of a try: requests wait for at most every second of them."""
 GRACE_FACTOR = 12
 
 
@@ -39,6 +42,8 @@ class SubjectKeys:
         self._max_age_s = max_age_s
         self._kept: _Kept | None = None
         self._asked_at: int | None = None
+        self._failed_at: int | None = None
+        self._failure = ""
         self._lock = asyncio.Lock()
 
     async def key_set(self, *, kid: str | None) -> JwkSet:
@@ -50,9 +55,7 @@ class SubjectKeys:
             kept = self._kept
             if kept is None or not self._good_for(kept, kid):
                 await self._refresh()
-        if self._kept is None:
-            raise Unavailable(Reason.KEYS_UNAVAILABLE, self._location)
-        return self._kept.keys
+        return self._within_grace()
 
     def _good_for(self, kept: _Kept, kid: str | None) -> bool:
         now = self._clock.now()
@@ -63,21 +66,23 @@ class SubjectKeys:
         return self._asked_at is not None and now - self._asked_at < UNKNOWN_KID_INTERVAL_S
 
     async def _refresh(self) -> None:
+        """Ask the provider, unless it failed a moment ago; a failure changes nothing kept."""
         now = self._clock.now()
-        if self._asked_at is not None and self._kept is None and now == self._asked_at:
-            raise Unavailable(Reason.KEYS_UNAVAILABLE, "asked this second already")
+        if self._failed_at is not None and now - self._failed_at < RETRY_INTERVAL_S:
+            return
         self._asked_at = now
         try:
             document = await self._source.fetch(
                 self._location, max_bytes=MAX_JWKS_BYTES, timeout_s=FETCH_TIMEOUT_S
             )
             self._kept = _Kept(keys=parse_set(document), fetched_at=now)
+            self._failed_at = None
         except KeysteadError as error:
-            self._forget_if_too_old(now)
-            if self._kept is None:
-                raise Unavailable(Reason.KEYS_UNAVAILABLE, str(error)) from error
+            self._failed_at = self._clock.now()
+            self._failure = str(error)
 
-    def _forget_if_too_old(self, now: int) -> None:
+    def _within_grace(self) -> JwkSet:
         kept = self._kept
-        if kept is not None and now - kept.fetched_at > GRACE_FACTOR * self._max_age_s:
-            self._kept = None
+        if kept is None or self._clock.now() - kept.fetched_at > GRACE_FACTOR * self._max_age_s:
+            raise Unavailable(Reason.KEYS_UNAVAILABLE, self._failure or self._location)
+        return kept.keys

@@ -1,0 +1,14 @@
+"""One installation for each test: a real store, a TPM of software keys, a clock that stands."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.service_parts import Installation, installation
+
+
+@pytest.fixture
+async def it(tmp_path: Path) -> AsyncIterator[Installation]:
+    async with installation(tmp_path / "state") as made:
+        yield made
