@@ -183,7 +183,7 @@ class LimitsConfig(Strict, frozen=True, kw_only=True):
 
     body_bytes: Annotated[int, Meta(ge=1024, le=1 << 24)] = 65_536
     message_bytes: Annotated[int, Meta(ge=4096, le=1 << 28)] = 16 << 20
-    batch_items: Annotated[int, Meta(ge=1, le=65_536)] = 8_192
+    batch_items: Annotated[int, Meta(ge=1, le=4_096)] = 4_096
     concurrent_requests: Annotated[int, Meta(ge=1, le=100_000)] = 512
     concurrent_streams: Annotated[int, Meta(ge=1, le=10_000)] = 64
     requests_per_caller_per_s: Annotated[int, Meta(ge=1, le=1_000_000)] = 200

@@ -106,7 +106,6 @@ def door_settings(config: Config, base: Path, admin_socket: Path) -> DoorSetting
         limits=Limits(
             body_bytes=limits.body_bytes,
             message_bytes=limits.message_bytes,
-            batch_items=limits.batch_items,
             concurrent_requests=limits.concurrent_requests,
             concurrent_streams=limits.concurrent_streams,
             requests_per_caller_per_s=limits.requests_per_caller_per_s,

@@ -22,7 +22,7 @@ from keystead.jose.jwt import parse_claims
 from keystead.model import VerifiedToken
 from keystead.relying.checks import Checks, RequestToVerify, check_signature
 
-# A few megabytes of tokens, and a tenth of a second on one core.
+# A few megabytes of tokens, and under a second on one core.
 MAX_BATCH = min(4_096, engine.MAX_BATCH)
 
 Verdict: TypeAlias = VerifiedToken | KeysteadError

@@ -63,7 +63,6 @@ class Limits:
 
     body_bytes: int = 65_536
     message_bytes: int = 16 << 20
-    batch_items: int = 8_192
     concurrent_requests: int = 512
     concurrent_streams: int = 64
     requests_per_caller_per_s: int = 200

@@ -22,6 +22,7 @@ from keystead.errors import (
     NotFound,
     ProofRejected,
     Reason,
+    Refused,
     Unavailable,
 )
 
@@ -208,6 +209,8 @@ def status_of(error: KeysteadError) -> Status:
         return row if row in _NOT_A_REFUSAL_OF_BYTES else REQUEST
     if isinstance(error, NotFound):
         return MISSING
+    if isinstance(error, Refused) and error.reason is Reason.KEY_BINDING_MISMATCH:
+        return GRANT  # RFC 6749 §5.2: a grant that was issued to another client
     if isinstance(error, Conflict):
         return CONFLICT
     if isinstance(error, Unavailable):

@@ -121,3 +121,8 @@ def test_the_class_says_who_must_act(
 def test_only_what_is_away_or_over_a_limit_says_when_to_ask_again() -> None:
     assert retry_after_s(Unavailable(retry_after_s=7)) == 7
     assert retry_after_s(Refused(Reason.GRANT_REVOKED)) is None
+
+
+def test_a_grant_of_another_key_is_an_invalid_grant() -> None:
+    status = status_of(Refused(Reason.KEY_BINDING_MISMATCH))
+    assert (status.http, status.oauth) == (400, "invalid_grant")
