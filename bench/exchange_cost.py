@@ -1,0 +1,79 @@
+"""Server CPU of one token request: the whole service over HTTP, the TPM's own time apart."""
+
+from __future__ import annotations
+
+import random
+import statistics
+from collections.abc import Callable
+
+from bench.installation import GRANTING, PLAIN, Installation, running
+from bench.load import CONNECTIONS
+from bench.process import cpu_seconds
+
+question = "What does one exchange cost the server, apart from the TPM?"
+TARGET_US = 600
+
+REQUESTS = 500
+WARM_UP = 200
+# The kernel keeps 15 bytes of a name.
+TPM_THREAD = "keystead-tpm2"
+STORE_THREAD = "keystead-store"
+
+Requests = Callable[[], list[bytes]]
+
+
+def run(*, seed: int, rounds: int) -> dict[str, object]:
+    """Medians over ``rounds`` interleaved rounds of µs of CPU a request.
+
+    ``apart_from_tpm_us`` is the service's process without the thread that talks to the TPM, which
+    is ``tpm_thread_us``; the TPM itself (swtpm) is another process and in neither. Its parts are
+    ``store_us``, the thread that commits, and ``rest_us``: HTTP, checks, policy, encoding.
+    """
+    chance = random.Random(seed)
+    with running() as installation:
+        refresh_token = installation.refresh_token(chance)
+        cases: dict[str, Requests] = {
+            "exchange": lambda: installation.exchanges(REQUESTS, audience=PLAIN, chance=chance),
+            "exchange_with_grant": lambda: installation.exchanges(
+                REQUESTS, audience=GRANTING, chance=chance
+            ),
+            "renewal": lambda: installation.renewals(REQUESTS, refresh_token=refresh_token),
+        }
+        for make in cases.values():
+            installation.send(make()[:WARM_UP])
+        seen: dict[str, list[dict[str, float]]] = {name: [] for name in cases}
+        for _ in range(rounds):
+            for name, make in cases.items():
+                seen[name].append(measure(installation, make()))
+    medians = {name: median_of(figures) for name, figures in seen.items()}
+    return {
+        "question": question,
+        "connections": CONNECTIONS,
+        "requests_a_round": REQUESTS,
+        "target_us": TARGET_US,
+        "cases": medians,
+    }
+
+
+def measure(installation: Installation, requests: list[bytes]) -> dict[str, float]:
+    before = cpu_seconds(installation.pid)
+    answers = installation.send(requests)
+    after = cpu_seconds(installation.pid)
+    each_us = {
+        name: (seconds - before.get(name, 0.0)) / len(requests) * 1e6
+        for name, seconds in after.items()
+    }
+    apart = sum(each_us.values()) - each_us[TPM_THREAD]
+    return {
+        "apart_from_tpm_us": apart,
+        "store_us": each_us[STORE_THREAD],
+        "rest_us": apart - each_us[STORE_THREAD],
+        "tpm_thread_us": each_us[TPM_THREAD],
+        "per_second": len(requests) / answers.seconds,
+    }
+
+
+def median_of(figures: list[dict[str, float]]) -> dict[str, float]:
+    return {
+        name: round(statistics.median(figure[name] for figure in figures), 1) for name in figures[0]
+    }

@@ -1,0 +1,77 @@
+"""Prepared HTTP requests, sent over kept connections as fast as they are answered."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter, deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from urllib.parse import urlencode, urlsplit
+
+CONNECTIONS = 8
+_STATUS = slice(9, 12)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answers:
+    """What came back; ``statuses`` counts them."""
+
+    seconds: float
+    statuses: Counter[int]
+    last_head: bytes
+    last_body: bytes
+
+
+def token_request(url: str, form: dict[str, str], *, proof: str | None) -> bytes:
+    """One ``POST`` of a form, as it goes over the wire."""
+    parts, body = urlsplit(url), urlencode(form).encode()
+    head = [
+        f"POST {parts.path} HTTP/1.1",
+        f"Host: {parts.netloc}",
+        "Content-Type: application/x-www-form-urlencoded",
+        f"Content-Length: {len(body)}",
+    ]
+    if proof is not None:
+        head.append(f"DPoP: {proof}")
+    return "\r\n".join([*head, "", ""]).encode() + body
+
+
+def send_all(url: str, requests: Iterable[bytes], *, connections: int = CONNECTIONS) -> Answers:
+    """Send each request once; every connection has one in flight."""
+    return asyncio.run(_send_all(url, deque(requests), connections))
+
+
+async def _send_all(url: str, waiting: deque[bytes], connections: int) -> Answers:
+    parts = urlsplit(url)
+    open_ = [await asyncio.open_connection(parts.hostname, parts.port) for _ in range(connections)]
+    statuses: Counter[int] = Counter()
+    last = (b"", b"")
+
+    async def work(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal last
+        while waiting:
+            writer.write(waiting.popleft())
+            last = await _answer(reader)
+            statuses[int(last[0][_STATUS])] += 1
+
+    began = time.perf_counter()
+    await asyncio.gather(*(work(reader, writer) for reader, writer in open_))
+    seconds = time.perf_counter() - began
+    for _, writer in open_:
+        writer.close()
+    return Answers(seconds=seconds, statuses=statuses, last_head=last[0], last_body=last[1])
+
+
+async def _answer(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
+    head = await reader.readuntil(b"\r\n\r\n")
+    return head, await reader.readexactly(int(header(head, b"content-length")))
+
+
+def header(head: bytes, name: bytes) -> bytes:
+    """The value of the first header called ``name`` (lower case)."""
+    for line in head.split(b"\r\n")[1:]:
+        key, _, value = line.partition(b":")
+        if key.lower() == name:
+            return value.strip()
+    raise RuntimeError(f"no {name.decode()} in {head!r}")

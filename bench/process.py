@@ -1,0 +1,35 @@
+"""What the kernel says about a process: CPU time of its threads, and memory."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from pathlib import Path
+
+_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+# /proc/PID/task/TID/stat after the name: state is field 3, utime 14, stime 15 (proc(5)).
+_UTIME, _STIME = 14 - 3, 15 - 3
+_BYTES_PER_KB = 1024
+
+
+def cpu_seconds(pid: int) -> dict[str, float]:
+    """User and system time by thread name, since each thread began; threads that ended are left
+    out. The kernel counts in ticks of 10 ms, so measure over many times that."""
+    seconds: defaultdict[str, float] = defaultdict(float)
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        try:
+            name, _, rest = (task / "stat").read_text().partition("(")[2].rpartition(")")
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # it ended meanwhile
+        fields = rest.split()
+        seconds[name] += (int(fields[_UTIME]) + int(fields[_STIME])) / _TICKS_PER_S
+    return seconds
+
+
+def memory_mb(pid: int) -> dict[str, float]:
+    """Resident (RSS) and proportional (PSS) memory in MB (10^6 bytes)."""
+    members = {}
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]:
+        name, _, value = line.partition(":")
+        members[name] = int(value.split()[0]) * _BYTES_PER_KB / 1e6
+    return {"rss_mb": round(members["Rss"], 1), "pss_mb": round(members["Pss"], 1)}
