@@ -30,6 +30,13 @@ class EvidenceKind(StrEnum):
     """What the evidence is made of (``notes`` of every kind: ``docs/evidence/<kind>.md``)."""
 
     TPM2 = "tpm2"
+    AWS_NITRO = "aws-nitro"
+    SEV_SNP = "sev-snp"
+    TDX = "tdx"
+    AZURE_CVM = "azure-cvm"
+    MAA = "maa"
+    APP_ATTEST = "app-attest"
+    OIDC = "oidc"
 
 
 class Protection(StrEnum):
