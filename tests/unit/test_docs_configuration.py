@@ -28,6 +28,7 @@ from keystead.delegation.policy import DelegationPolicy
 from keystead.delegation.schema import SCHEMA, PolicyAction
 from keystead.errors import ConfigurationError
 from keystead.model import AnchorClass
+from keystead.relying.batch import MAX_BATCH
 from keystead.server import limits
 from tests.certificates import TestAuthority
 from tests.documents import blocks, code, codes, rows
@@ -197,4 +198,6 @@ def test_limits_that_are_set_have_the_defaults_of_the_doors() -> None:
         for at, _, default in documented_entries()
         if at.startswith("limits.")
     }
+    # What a batch may hold is the verifier's limit and no door's.
+    assert told.pop("batch_items") == MAX_BATCH
     assert told == {name: getattr(limits.Limits(), name) for name in limits.Limits.__slots__}
