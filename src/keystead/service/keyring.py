@@ -247,8 +247,9 @@ class Keyring:
         )
 
     async def rotate(self, purpose: KeyPurpose, *, owner: str, caller: str) -> SigningKey:
-        """Start the successor of the active key; :meth:`advance` activates it in time."""
-        current = signing_keys.active_key(self.all(), purpose, None, owner=owner)
+        """Start the successor of the key that signs; :meth:`advance` activates it in time."""
+        algorithm = None if purpose is KeyPurpose.EXTERNAL else self._algorithm_of(purpose)
+        current = signing_keys.active_key(self.all(), purpose, algorithm, owner=owner)
         if current is None:
             raise NotFound(Reason.KEY_UNKNOWN, f"no active {purpose} key of {owner}")
         return await self.create(

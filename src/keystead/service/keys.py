@@ -72,9 +72,14 @@ class Keys:
     async def create(
         self, caller: Caller, *, purpose: str, algorithm: str, owner: str, allow_digest: bool
     ) -> SigningKey:
-        """Make a key; external keys are active at once, our own ones after a rotation's delay."""
+        """Make a key; external keys are active at once, our own ones after a rotation's delay.
+
+        A new key of Keystead's own replaces the active one, so it too is an administrator's.
+        """
         require(caller, Role.OPERATOR)
         chosen = _purpose(purpose)
+        if chosen is not KeyPurpose.EXTERNAL:
+            require(caller, Role.ADMINISTRATOR)
         if algorithm not in SIGNING_ALGORITHMS:
             raise Malformed(Reason.ALGORITHM_NOT_ALLOWED, f"{algorithm!r}: ES256 or RS256")
         external = chosen is KeyPurpose.EXTERNAL
