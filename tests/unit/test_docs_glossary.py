@@ -5,6 +5,7 @@ from collections import Counter
 import pytest
 
 from keystead import model
+from keystead.evidence.kinds import KINDS
 from keystead.model import AuditAction
 from tests.documents import code, read, rows
 
@@ -34,6 +35,12 @@ def test_every_vocabulary_of_the_model_is_here_or_in_the_trail() -> None:
 def test_every_value_has_one_row_and_no_other_has(name: str) -> None:
     listed = [code(row["value"]) for row in rows(DOCUMENT, "value", "of") if row["of"] == name]
     assert sorted(listed) == sorted(VOCABULARIES[name])
+
+
+def test_a_kind_that_nothing_reads_is_said_to_be_a_name_only() -> None:
+    kinds = [row for row in rows(DOCUMENT, "value", "of") if row["of"] == "evidence kind"]
+    names_only = {code(row["value"]) for row in kinds if "name only" in row["means"]}
+    assert names_only == {*model.EvidenceKind} - KINDS.keys()
 
 
 def test_no_row_is_of_another_vocabulary() -> None:
