@@ -64,13 +64,20 @@ class Identities:
             ek=key.id,
             ek_public_name=key.name.hex(),
             spiffe_id=self._own_id(spiffe_id),
-            labels=_labels(labels),
+            labels=await self._labels_by(caller, key.id, labels),
             enrolled_at=self._clock.now(),
             enrolled_by=caller.name,
         )
         event = self._event(AuditAction.HOST_ENROLLED, caller, host.ek, host.spiffe_id)
         await self._store.apply([EnrolHost(host=host)], events=[event])
         return host
+
+    async def _labels_by(self, caller: Caller, ek: EkId, labels: Mapping[str, str]) -> Labels:
+        """An operator's labels; who may set none takes none away from a host that has some."""
+        if caller.has(Role.OPERATOR):
+            return _labels(labels)
+        known = await self._store.host(ek)
+        return () if known is None else known.labels
 
     async def remove_host(self, caller: Caller, *, ek: str) -> None:
         """Remove a host, all that hangs on it, and the grants of its workloads."""
@@ -97,7 +104,10 @@ class Identities:
         labels: Mapping[str, str],
         binding_ttl_s: int,
     ) -> RegistrationEntry:
-        """Register a workload under an enrolled host, whose EK the entry pins."""
+        """Register a workload under an enrolled host, whose EK the entry pins.
+
+        The same again answers with the entry that is there; Conflict with another time to live.
+        """
         require(caller, Role.OPERATOR)
         host = await self._host_named(self._own_id(parent))
         if kind not in set(EvidenceKind):
@@ -116,6 +126,9 @@ class Identities:
         )
         entry = entry_rules.with_id(draft, _entry_id(draft))
         entry_rules.check_entry(entry, trust_domain=self._trust_domain)
+        known = await self._store.entry(entry.id)
+        if known is not None and _same_registration(known, entry):
+            return known
         event = self._event(AuditAction.ENTRY_CREATED, caller, entry.id, entry.spiffe_id)
         await self._store.apply([PutEntry(entry=entry)], events=[event])
         return entry
@@ -134,6 +147,8 @@ class Identities:
         require(caller, Role.ADMIN_SOCKET, Role.OPERATOR, Role.HOST)
         if caller.has(Role.OPERATOR) or caller.has(Role.ADMIN_SOCKET):
             return await self._store.entries()
+        if caller.spiffe_id is None:
+            return ()
         return await self._store.entries(parent=caller.spiffe_id)
 
     def _own_id(self, text: str) -> SpiffeId:
@@ -162,6 +177,11 @@ def _labels(labels: Mapping[str, str]) -> Labels:
     found = tuple(sorted(labels.items()))
     entry_rules.check_labels(found)
     return found
+
+
+def _same_registration(known: RegistrationEntry, asked: RegistrationEntry) -> bool:
+    """Their ids, and so what they say of the evidence, are equal already."""
+    return (known.parent, known.binding_ttl_s) == (asked.parent, asked.binding_ttl_s)
 
 
 def _entry_id(entry: RegistrationEntry) -> str:
