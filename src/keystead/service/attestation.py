@@ -24,13 +24,13 @@ from keystead.binding import tpm2 as binding
 from keystead.binding.tpm2 import CertifiedKey
 from keystead.codec import base64url
 from keystead.errors import (
-    Conflict,
     EvidenceRejected,
     KeysteadError,
     Malformed,
     NotFound,
     Reason,
     Refused,
+    Unavailable,
 )
 from keystead.evidence import challenge as challenges
 from keystead.evidence import envelope, key_proof
@@ -109,7 +109,9 @@ class Attestations:
     def begin(self, kind: str) -> Session:
         """A session with a fresh challenge; EvidenceRejected(kind_unsupported)."""
         if kind != EvidenceKind.TPM2 or self.policy.tpm2 is None:
-            raise EvidenceRejected(Reason.KIND_UNSUPPORTED, f"no policy for {kind!r}")
+            refusal = EvidenceRejected(Reason.KIND_UNSUPPORTED, f"no policy for {kind!r}")
+            self.trail.note_refusal(refusal)
+            raise refusal
         challenge = challenges.issue_challenge(
             issuer=self.issuer,
             now=self.clock.now(),
@@ -137,8 +139,10 @@ class Session:
     async def submit(self, data: bytes, *, proof: str, wanted: str) -> PendingActivation:
         """Appraise the evidence; what is missing then is only the credential's secret.
 
-        Refusals here are a stranger's: counted, not written one by one.
+        Refusals here are a stranger's: counted, not written one by one. What an earlier call left
+        does not outlive a refusal.
         """
+        self._appraised = None
         try:
             self._appraised = await self._appraise(data, proof=proof, wanted=wanted)
         except KeysteadError as error:
@@ -182,9 +186,9 @@ class Session:
     async def finish(self, secret: bytes) -> Outcome:
         """The TPM's answer to the credential: affirm, name, bind, record."""
         appraised, self._appraised = self._appraised, None
-        if appraised is None:
-            raise EvidenceRejected(Reason.ACTIVATION_FAILED, "no evidence was submitted")
         try:
+            if appraised is None:
+                raise EvidenceRejected(Reason.ACTIVATION_FAILED, "no evidence was submitted")
             challenges.check_challenge(self.challenge, now=self._all.clock.now())
             result = appraisal.conclude(
                 appraised.appraisal, activation=appraised.activation, returned_secret=secret
@@ -195,7 +199,9 @@ class Session:
         try:
             entry = await self._entry(appraised)
             return await self._bind(appraised, result, entry)
-        except (Refused, Conflict) as error:
+        except Unavailable:
+            raise
+        except KeysteadError as error:
             await self._record_refusal(appraised, error)
             raise
 
