@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 import cedarpy
 
@@ -31,6 +32,8 @@ _MAX_FORM_DEPTH = 400
 # A denial is explained by asking again with one thing changed: at most this often for scopes.
 MAX_SCOPE_PROBES = 8
 _VERSION_CHARS = 16
+# A parsed agent takes about a kilobyte; beyond so many the least recent is parsed again.
+MAX_KEPT_AGENTS = 1_024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +66,7 @@ class DelegationPolicy:
     version: str
     rules: Mapping[str, PolicyRule]
     _policies: cedarpy.PolicySet = field(repr=False)
+    _grants: frozenset[tuple[str, str]] = field(repr=False)
 
     @classmethod
     def parse(cls, text: str) -> DelegationPolicy:
@@ -84,7 +88,8 @@ class DelegationPolicy:
             rules[rule.id], named[rule.id] = rule, form
         if not any(rule.permits for rule in rules.values()):
             raise ConfigurationError(Reason.POLICY_EMPTY, "delegation policy permits nothing")
-        return cls(version=_version(text), rules=rules, _policies=_load(named))
+        grants = frozenset(rule.grants for rule in rules.values() if rule.grants is not None)
+        return cls(version=_version(text), rules=rules, _policies=_load(named), _grants=grants)
 
     def decide(self, request: DelegationRequest) -> Decision:
         """What the policy grants, or ``Refused``.
@@ -101,8 +106,15 @@ class DelegationPolicy:
 
     def find_decision(self, request: DelegationRequest) -> Decision | None:
         """As ``decide``; None, without any reason, where the policy says no."""
+        if request.action is PolicyAction.GRANT and not self._may_grant(request):
+            return None
         ids = _allowed_by(self._ask(request))
         return None if ids is None else self._decision(ids)
+
+    def _may_grant(self, request: DelegationRequest) -> bool:
+        """Whether any policy could say yes, without asking Cedar: those that permit ``grant`` each
+        name one agent and one audience, and most exchanges are for none of them."""
+        return (request.agent, request.audience) in self._grants
 
     def _decision(self, ids: list[str]) -> Decision:
         rules = [self.rules[id] for id in ids]
@@ -113,7 +125,8 @@ class DelegationPolicy:
         )
 
     def _ask(self, request: DelegationRequest) -> cedarpy.AuthzResult:
-        return cedarpy.is_authorized(_cedar_request(request), self._policies, _entities(request))
+        entities = _entities(request.agent)
+        return cedarpy.is_authorized(_cedar_request(request), self._policies, entities)
 
     def _denial(self, request: DelegationRequest, result: cedarpy.AuthzResult) -> Refused:
         diagnostics = result.diagnostics
@@ -182,34 +195,36 @@ def _least(values: Iterator[int | None]) -> int | None:
     return min((value for value in values if value is not None), default=None)
 
 
-def _entities(request: DelegationRequest) -> cedarpy.Entities:
+@lru_cache(maxsize=MAX_KEPT_AGENTS)
+def _entities(agent: SpiffeId) -> cedarpy.Entities:
     """The agent with its attributes; an audience has none."""
-    domain, slash, path = request.agent.removeprefix("spiffe://").partition("/")
-    agent = {
-        "uid": {"type": "Agent", "id": request.agent},
+    domain, slash, path = agent.removeprefix("spiffe://").partition("/")
+    entity = {
+        "uid": {"type": "Agent", "id": agent},
         "attrs": {"trust_domain": domain, "path": slash + path},
         "parents": [],
     }
-    return cedarpy.Entities.from_json_str(f"[{json.encode(agent).decode()}]")
+    return cedarpy.Entities.from_json_str(f"[{json.encode(entity).decode()}]")
 
 
 def _cedar_request(request: DelegationRequest) -> dict[str, object]:
     residency = request.residency
+    context = {
+        "user": _user(request.subject, request.now),
+        "scopes": request.scopes,
+        "residency": {
+            "kind": residency.kind,
+            "protection": residency.protection,
+            "hardware": residency.hardware,
+            "freshness": residency.freshness,
+        },
+        "lifetime_s": request.lifetime_s,
+    }
     return {
         "principal": {"type": "Agent", "id": request.agent},
         "action": {"type": "Action", "id": request.action.value},
         "resource": {"type": "Audience", "id": request.audience},
-        "context": {
-            "user": _user(request.subject, request.now),
-            "scopes": request.scopes,
-            "residency": {
-                "kind": residency.kind,
-                "protection": residency.protection,
-                "hardware": residency.hardware,
-                "freshness": residency.freshness,
-            },
-            "lifetime_s": request.lifetime_s,
-        },
+        "context": json.encode(context).decode(),
     }
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from keystead.codec import json
 from keystead.codec.json import JSON
@@ -16,6 +16,9 @@ from keystead.delegation.audiences import MAX_TOKEN_LIFETIME_S
 from keystead.delegation.grants import MAX_GRANT_TTL_S
 from keystead.delegation.schema import JsonObject, PolicyAction
 from keystead.errors import ConfigurationError
+
+# More than any SPIFFE ID or audience has.
+MAX_ID_CHARS = 4_096
 
 _ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _SECONDS = re.compile(r"[1-9][0-9]{0,8}")
@@ -27,12 +30,16 @@ _SCOPES = ("context", "scopes")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyRule:
-    """One policy, as far as it concerns what happens after Cedar said yes."""
+    """One policy, as far as it concerns what happens before Cedar is asked and after it said yes.
+
+    ``grants`` is the only agent and audience that it lets start a grant; None: it lets nobody.
+    """
 
     id: str
     permits: bool
     max_lifetime_s: int | None
     grant_ttl_s: int | None
+    grants: tuple[str, str] | None = None
 
 
 def parse_rule(name: str, policy: JsonObject) -> PolicyRule:
@@ -59,17 +66,17 @@ def parse_rule(name: str, policy: JsonObject) -> PolicyRule:
         raise _wrong(id, "forbids, so a lifetime means nothing on it")
     if rule.grant_ttl_s and not grants:
         raise _wrong(id, "has @grant_ttl_s but does not permit the action grant")
-    if grants:
-        _check_grant(rule, policy)
-    return rule
+    return _granting(rule, policy) if grants else rule
 
 
-def _check_grant(rule: PolicyRule, policy: JsonObject) -> None:
-    """design.md, section 6: a grant is made only where policy names all five."""
+def _granting(rule: PolicyRule, policy: JsonObject) -> PolicyRule:
+    """A grant is made only where policy names all five: the rule, with two of them."""
     conditions = list(_conjuncts(policy))
+    agent = _scope_of(policy, "principal", "Agent")
+    audience = _scope_of(policy, "resource", "Audience")
     named = {
-        'the agent, as principal == Agent::"…"': _scope_is(policy, "principal", "Agent"),
-        'the audience, as resource == Audience::"…"': _scope_is(policy, "resource", "Audience"),
+        'the agent, as principal == Agent::"…"': bool(agent),
+        'the audience, as resource == Audience::"…"': bool(audience),
         'the issuer, as context.user.issuer == "…"': _names_one(conditions, _ISSUER),
         'the client, as context.user.client == "…"': _names_one(conditions, _CLIENT),
         'the scopes, as ["…"].containsAll(context.scopes)': _names_scopes(conditions),
@@ -78,6 +85,7 @@ def _check_grant(rule: PolicyRule, policy: JsonObject) -> None:
     missing = [what for what, present in named.items() if not present]
     if missing:
         raise _wrong(rule.id, f"permits the action grant and must name {'; '.join(missing)}")
+    return replace(rule, grants=(agent, audience))
 
 
 def _actions(policy: JsonObject) -> frozenset[str]:
@@ -89,10 +97,13 @@ def _actions(policy: JsonObject) -> frozenset[str]:
     return frozenset(json.get_str(entity, "id") for entity in entities)
 
 
-def _scope_is(policy: JsonObject, variable: str, entity_type: str) -> bool:
+def _scope_of(policy: JsonObject, variable: str, entity_type: str) -> str:
+    """The id in ``variable == Type::"id"`` of the policy's head; empty where it says otherwise."""
     head = json.get_object(policy, variable)
     entity = json.find_object(head, "entity") or {}
-    return head.get("op") == "==" and entity.get("type") == entity_type and bool(entity.get("id"))
+    if head.get("op") != "==" or entity.get("type") != entity_type:
+        return ""
+    return json.find_str(entity, "id", max_chars=MAX_ID_CHARS, allow_empty=True) or ""
 
 
 def _conjuncts(policy: JsonObject) -> Iterator[JsonObject]:

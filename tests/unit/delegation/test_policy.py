@@ -9,7 +9,7 @@ from keystead.delegation.policy import (
 )
 from keystead.delegation.schema import PolicyAction
 from keystead.errors import ConfigurationError, Reason, Refused
-from keystead.model import Protection
+from keystead.model import Protection, SpiffeId
 from tests.exchange_parts import (
     AGENT,
     AGENT_B,
@@ -84,6 +84,24 @@ def test_allows_and_says_by_which_policy_and_for_how_long() -> None:
 def test_a_grant_has_the_policys_time() -> None:
     decision = policy().decide(replace(ASKED, action=PolicyAction.GRANT))
     assert (decision.policies, decision.grant_ttl_s) == (("stand-in",), 28_800)
+
+
+@pytest.mark.parametrize("agent", [AGENT, AGENT_B])
+@pytest.mark.parametrize("audience", [API, OTHER_API])
+def test_a_grant_that_no_policy_names_is_denied_without_asking_cedar(
+    agent: SpiffeId, audience: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = replace(ASKED, action=PolicyAction.GRANT, agent=agent, audience=audience)
+    delegation, named = policy(), (agent, audience) == (AGENT, API)
+    decision = delegation.find_decision(asked)
+    assert (decision is not None) == named
+    if named:
+        assert delegation.decide(asked) == decision
+        return
+    with pytest.raises(Refused):  # Cedar agrees
+        delegation.decide(asked)
+    monkeypatch.delattr("keystead.delegation.policy.cedarpy.is_authorized")
+    assert delegation.find_decision(asked) is None
 
 
 def test_the_smallest_lifetime_of_all_that_permit_counts() -> None:
