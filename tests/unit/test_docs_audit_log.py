@@ -23,9 +23,9 @@ def written() -> set[str]:
     found = set()
     for path in WRITERS:
         for node in ast.walk(ast.parse(path.read_text())):
-            of_name = isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
-            if of_name and node.value.id == "AuditAction":
-                found.add(AuditAction[node.attr].value)
+            match node:
+                case ast.Attribute(value=ast.Name(id="AuditAction"), attr=name):
+                    found.add(AuditAction[name].value)
     return found | {AuditAction.REFUSALS_AGGREGATED.value}  # audit/aggregate.py
 
 

@@ -40,9 +40,9 @@ TREES = trees()
 
 
 def reason_named(node: ast.expr) -> Reason | None:
-    of_reason = isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
-    if of_reason and node.value.id == "Reason" and node.attr in Reason.__members__:
-        return Reason[node.attr]
+    match node:
+        case ast.Attribute(value=ast.Name(id="Reason"), attr=name) if name in Reason.__members__:
+            return Reason[name]
     return None
 
 

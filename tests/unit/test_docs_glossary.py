@@ -1,6 +1,7 @@
 """docs/glossary.md: every value of the model, one word once."""
 
 from collections import Counter
+from enum import StrEnum
 
 import pytest
 
@@ -26,7 +27,7 @@ def test_every_vocabulary_of_the_model_is_here_or_in_the_trail() -> None:
     found = {
         kind
         for kind in vars(model).values()
-        if isinstance(kind, type) and issubclass(kind, model.StrEnum) and kind is not model.StrEnum
+        if isinstance(kind, type) and issubclass(kind, StrEnum) and kind is not StrEnum
     }
     assert found == {*VOCABULARIES.values(), AuditAction}
 
