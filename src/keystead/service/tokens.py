@@ -17,7 +17,7 @@ from keystead.codec.json import JSON
 from keystead.delegation import grants as grant_rules
 from keystead.delegation.audiences import Audiences
 from keystead.delegation.policy import DelegationPolicy
-from keystead.errors import KeysteadError, Malformed, NotFound, Reason, Refused, Rejected
+from keystead.errors import KeysteadError, NotFound, Reason, Refused
 from keystead.identity import federation
 from keystead.identity.actor_tokens import verify_actor_token
 from keystead.identity.federation import SubjectIssuer
@@ -55,6 +55,18 @@ class Subjects:
     issuers: Mapping[str, SubjectIssuer]
     keys: Mapping[str, SubjectKeys]
     actor_keys: SubjectKeys | None
+
+
+@dataclass(slots=True)
+class _Known:
+    """Whose request it turned out to be, so far: the record of a refusal says it."""
+
+    sub: str = ""
+    actors: tuple[str, ...] = ()
+
+    def learn(self, sub: str, presenter: Presenter, history: Actor | None) -> None:
+        self.sub = sub
+        self.actors = (presenter.bound.spiffe_id, *_chain(history))
 
 
 class Tokens:
@@ -110,17 +122,21 @@ class Tokens:
         except KeysteadError as error:
             self._trail.note_refusal(error)
             raise
+        known = _Known()
         try:
             if isinstance(request, ExchangeRequest):
-                return await self._exchange(request, presenter)
-            return await self._renew(request, presenter)
-        except (Malformed, Rejected, Refused) as error:
-            await self._trail.record_refusal(presenter, error)
+                return await self._exchange(request, presenter, known)
+            return await self._renew(request, presenter, known)
+        except KeysteadError as error:
+            await self._trail.record_refusal(presenter, error, sub=known.sub, actors=known.actors)
             raise
 
-    async def _exchange(self, request: ExchangeRequest, presenter: Presenter) -> IssuedToken:
+    async def _exchange(
+        self, request: ExchangeRequest, presenter: Presenter, known: _Known
+    ) -> IssuedToken:
         now = self._clock.now()
         subject = await self._subject(request, now=now)
+        known.learn(subject.subject.sub, presenter, subject.act)
         parent = await self._store.grant(subject.grant_id) if subject.grant_id else None
         decision = rules.decide_exchange(
             request,
@@ -192,12 +208,15 @@ class Tokens:
             now=now,
         )
 
-    async def _renew(self, request: RefreshRequest, presenter: Presenter) -> IssuedToken:
+    async def _renew(
+        self, request: RefreshRequest, presenter: Presenter, known: _Known
+    ) -> IssuedToken:
         now = self._clock.now()
         handle = grant_rules.handle_hash(request.refresh_token)
         grant = await self._store.grant_by_handle(handle)
         if grant is None:
             raise Refused(Reason.GRANT_UNKNOWN)
+        known.learn(grant.subject.sub, presenter, grant.actor.act)
         decision = rules.decide_renewal(
             grant,
             request,
@@ -273,10 +292,9 @@ def _grant_event(grant: Grant, issued: AuditEvent) -> AuditEvent:
     )
 
 
-def _chain(actor: Actor) -> tuple[str, ...]:
+def _chain(link: Actor | None) -> tuple[str, ...]:
     """Every actor's name, the current one first."""
     chain: list[str] = []
-    link: Actor | None = actor
     while link is not None:
         chain.append(link.sub)
         link = link.act

@@ -20,7 +20,7 @@ from keystead.audit import (
 from keystead.audit.checkpoints import ANNOUNCED_COUNTER, parse_announced_counter
 from keystead.audit.log import check_counter
 from keystead.codec.json import JSON
-from keystead.errors import KeysteadError, NotFound, Reason
+from keystead.errors import KeysteadError, NotFound, Reason, Unavailable
 from keystead.model import (
     AuditAction,
     AuditEvent,
@@ -185,10 +185,33 @@ class Trail:
         """Count a stranger's refusal; :meth:`flush_refusals` writes the counts."""
         self._refusals.note(error.reason, error.step)
 
-    async def record_refusal(self, presenter: Presenter, error: KeysteadError) -> None:
-        """A refusal after a good proof has a name to it; the proof is used up by it."""
+    async def record_refusal(
+        self,
+        presenter: Presenter,
+        error: KeysteadError,
+        *,
+        sub: str = "",
+        actors: tuple[str, ...] = (),
+    ) -> None:
+        """A refusal after a good proof has a name to it; the proof is used up by it.
+
+        ``sub`` and ``actors`` are the user and the whole chain, once they are known. A part that
+        is away refuses nobody, so the proof stays good; a proof that another request used up in
+        the meantime is counted, as any replay is.
+        """
+        if isinstance(error, Unavailable):
+            return
+        if error.reason is Reason.PROOF_REPLAYED:
+            self.note_refusal(error)
+            return
         refused = presenter.event(AuditAction.TOKEN_REFUSED, at=self._clock.now())
-        event = replace(refused, reason=error.reason.value, step=error.step)
+        event = replace(
+            refused,
+            sub=sub,
+            actors=actors or refused.actors,
+            reason=error.reason.value,
+            step=error.step,
+        )
         await self._store.apply([presenter.used], events=[event])
 
     async def flush_refusals(self) -> None:
