@@ -14,6 +14,7 @@ from keystead.model import AuditAction, AuditEvent
 # Kinds of refusal told apart between two drains; the rest are counted together.
 MAX_KINDS = 32
 _OTHER = "other"
+_TOTAL = "total"
 
 
 class RefusalAggregator:
@@ -26,10 +27,18 @@ class RefusalAggregator:
 
     def note(self, reason: Reason, step: int | None = None) -> None:
         """Count one refusal."""
-        kind = reason.value if step is None else f"{reason.value} (step {step})"
+        self._add(reason.value if step is None else f"{reason.value} (step {step})", 1)
+
+    def put_back(self, drained: AuditEvent) -> None:
+        """Count again what :meth:`drain` gave, because it could not be written."""
+        for kind, count in drained.detail.items():
+            if kind != _TOTAL:
+                self._add(kind, int(count))
+
+    def _add(self, kind: str, count: int) -> None:
         if kind not in self._counts and len(self._counts) >= MAX_KINDS:
             kind = _OTHER
-        self._counts[kind] += 1
+        self._counts[kind] += count
 
     def drain(self, now: int) -> AuditEvent | None:
         """One event with the counts, which start again; None where nobody was refused.
@@ -39,6 +48,6 @@ class RefusalAggregator:
         """
         if not self._counts:
             return None
-        detail: dict[str, str | int] = {**self._counts, "total": self._counts.total()}
+        detail: dict[str, str | int] = {**self._counts, _TOTAL: self._counts.total()}
         self._counts = Counter()
         return AuditEvent(action=AuditAction.REFUSALS_AGGREGATED, at=now, detail=detail)

@@ -217,5 +217,10 @@ class Trail:
     async def flush_refusals(self) -> None:
         """Write what was counted as one event."""
         event = self._refusals.drain(self._clock.now())
-        if event is not None:
+        if event is None:
+            return
+        try:
             await self._store.apply((), events=[event])
+        except Unavailable:
+            self._refusals.put_back(event)
+            raise

@@ -48,3 +48,17 @@ def test_the_event_is_within_bounds_as_it_is() -> None:
     event = refusals.drain(NOW)
     assert event is not None
     assert HashChain().link(None, event).event == event
+
+
+def test_what_could_not_be_written_is_counted_again_within_the_same_bound() -> None:
+    refusals = RefusalAggregator()
+    for step in range(MAX_KINDS + 5):
+        refusals.note(Reason.SIGNATURE_INVALID, step)
+    first = refusals.drain(NOW)
+    assert first is not None
+    refusals.note(Reason.PROOF_MISSING)
+    refusals.put_back(first)
+    second = refusals.drain(NOW)
+    assert second is not None
+    assert second.detail["total"] == MAX_KINDS + 6
+    assert len(second.detail) <= MAX_KINDS + 2
