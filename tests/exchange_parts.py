@@ -2,7 +2,7 @@
 
 from keystead.delegation.audiences import Audience, Audiences
 from keystead.delegation.policy import DelegationPolicy
-from keystead.identity.federation import SubjectIssuer, verify_subject_token
+from keystead.identity.federation import SubjectIssuer, TokenOrigin, verify_subject_token
 from keystead.identity.subject_claims import SubjectClaims, TokenType
 from keystead.issuance.request import ExchangeRequest
 from keystead.jose.jwk import JwkSet
@@ -115,7 +115,7 @@ def own_token(claims: dict[str, object], *, typ: str = "at+jwt", key: str = "own
 
 
 def verified(
-    token: str, token_type: TokenType = TokenType.ACCESS_TOKEN, **changes: object
+    token: str | TokenOrigin, token_type: TokenType = TokenType.ACCESS_TOKEN, **changes: object
 ) -> SubjectClaims:
     arguments: dict[str, object] = {
         "issuers": {IDP: SUBJECT_ISSUER},

@@ -1,7 +1,7 @@
 """Whose users are believed, and how: subject tokens of configured issuers and of our own.
 
-    issuer, kid = peek(subject_token)      # unverified: only to fetch the right keys
-    subject = verify_subject_token(subject_token, token_type=…, issuers=…, keys=…, …)
+    origin = peek(subject_token)           # unverified: only to fetch the right keys
+    subject = verify_subject_token(origin, token_type=…, issuers=…, keys=…, …)
 
 An issuer is believed about its own users only, for the clients and token types that configuration
 names, and only where the token names Keystead as an audience.
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from keystead.codec import json
 from keystead.codec.json import JSON
@@ -31,7 +30,7 @@ from keystead.identity.subject_claims import (
     read_sub,
 )
 from keystead.jose.jwk import JwkSet
-from keystead.jose.jws import MAX_TOKEN_BYTES, parse_compact
+from keystead.jose.jws import MAX_TOKEN_BYTES, CompactJws, parse_compact
 from keystead.jose.jwt import DEFAULT_LEEWAY_S, Jwt, find_date, verify_jwt
 from keystead.model import Subject
 
@@ -75,11 +74,17 @@ class SubjectIssuer:
             raise ConfigurationError(None, f"subject issuer {self.issuer}: an AAL is 1 to 3")
 
 
-class TokenOrigin(NamedTuple):
-    """What a token claims about its issuer and key. Nothing has been verified."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenOrigin:
+    """A token and what it claims about its issuer. Nothing has been verified."""
 
     issuer: str
-    kid: str | None
+    jws: CompactJws
+
+    @property
+    def kid(self) -> str | None:
+        """Which key it says it is signed with."""
+        return self.jws.kid
 
 
 def peek(token: str, *, max_bytes: int = MAX_TOKEN_BYTES) -> TokenOrigin:
@@ -89,11 +94,11 @@ def peek(token: str, *, max_bytes: int = MAX_TOKEN_BYTES) -> TokenOrigin:
     """
     jws = parse_compact(token, max_bytes=max_bytes)
     claims = json.parse_object(jws.payload)
-    return TokenOrigin(issuer=json.get_str(claims, "iss"), kid=jws.kid)
+    return TokenOrigin(issuer=json.get_str(claims, "iss"), jws=jws)
 
 
 def verify_subject_token(
-    token: str,
+    token: str | TokenOrigin,
     *,
     token_type: TokenType,
     issuers: Mapping[str, SubjectIssuer],
@@ -104,8 +109,8 @@ def verify_subject_token(
 ) -> SubjectClaims:
     """The user that ``token`` speaks of, after these checks; an error carries the number.
 
-    ``keys`` are those of the issuer that ``peek`` names; for ``own_issuer``, the keys of purpose
-    ``token`` and no others.
+    ``token`` may be what ``peek`` made of it. ``keys`` are those of the issuer that it names; for
+    ``own_issuer``, the keys of purpose ``token`` and no others.
 
     1. Its unverified ``iss`` selects a configured issuer, or this one (subject_issuer_unknown).
     2. The declared type is a subject token's and accepted from it (token_type_unsupported).
@@ -120,10 +125,15 @@ def verify_subject_token(
     Raises ``Malformed``, ``TokenRejected`` or ``Refused``. Tokens of our own: ``own_tokens``.
     """
     with at_step(1):
-        origin = peek(token)
+        origin = token if isinstance(token, TokenOrigin) else peek(token)
     if origin.issuer == own_issuer:
         return verify_own_token(
-            token, token_type=token_type, keys=keys, issuer=own_issuer, now=now, leeway_s=leeway_s
+            origin.jws,
+            token_type=token_type,
+            keys=keys,
+            issuer=own_issuer,
+            now=now,
+            leeway_s=leeway_s,
         )
     issuer = issuers.get(origin.issuer)
     if issuer is None:
@@ -131,7 +141,7 @@ def verify_subject_token(
     with at_step(2):
         _check_declared(token_type, issuer)
     with at_step(3):
-        jwt = _verify(token, token_type, issuer, keys, now, leeway_s)
+        jwt = _verify(origin.jws, token_type, issuer, keys, now, leeway_s)
     with at_step(4):
         token_kinds.check_kind(token_type, header=jwt.header, claims=jwt.claims)
     with at_step(5):
@@ -151,7 +161,7 @@ def _check_declared(token_type: TokenType, issuer: SubjectIssuer) -> None:
 
 
 def _verify(
-    token: str,
+    token: CompactJws,
     token_type: TokenType,
     issuer: SubjectIssuer,
     keys: JwkSet,

@@ -28,6 +28,7 @@ from keystead.identity.subject_claims import (
 )
 from keystead.identity.token_kinds import ACCESS_TOKEN_TYP, HAND_OVER_TYP
 from keystead.jose.jwk import JwkSet
+from keystead.jose.jws import CompactJws
 from keystead.jose.jwt import Jwt, find_date, verify_jwt
 from keystead.model import GrantId, Subject
 
@@ -47,7 +48,7 @@ class _HandOver:
 
 
 def verify_own_token(
-    token: str, *, token_type: TokenType, keys: JwkSet, issuer: str, now: int, leeway_s: int
+    token: CompactJws, *, token_type: TokenType, keys: JwkSet, issuer: str, now: int, leeway_s: int
 ) -> SubjectClaims:
     """The user that a token of ours speaks of; steps as in ``federation.verify_subject_token``.
 

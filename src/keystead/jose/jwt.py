@@ -51,7 +51,7 @@ class Jwt:
 
 
 def verify_jwt(
-    token: str | bytes,
+    token: str | bytes | CompactJws,
     *,
     keys: JwkSet | KeyLookup,
     types: Set[str],
@@ -66,7 +66,8 @@ def verify_jwt(
 ) -> Jwt:
     """The token's claims, believed after these checks in this order; an error carries the number.
 
-    1. It is a compact JWS of at most ``max_bytes``, without critical headers.
+    1. It is a compact JWS of at most ``max_bytes``, without critical headers; one that
+       ``parse_compact`` made is taken as it is.
     2. Its ``typ`` is one of ``types`` (lower case, without ``application/``; ``NO_TYPE`` admits
        a header without one): RFC 8725 §3.11.
     3. Its ``alg`` is one of ``algorithms``.
@@ -125,7 +126,9 @@ def normalise_type(typ: str | None) -> str:
     return typ.lower().removeprefix("application/")
 
 
-def _check_compact(token: str | bytes, max_bytes: int) -> CompactJws:
+def _check_compact(token: str | bytes | CompactJws, max_bytes: int) -> CompactJws:
+    if isinstance(token, CompactJws):
+        return token
     try:
         return parse_compact(token, max_bytes=max_bytes)
     except TokenRejected as error:

@@ -81,6 +81,7 @@ class Keyring:
         self._token_algorithm = token_algorithm
         self._publish_ahead_s = publish_ahead_s
         self._keys: dict[Kid, SigningKey] = {}
+        self._active: dict[KeyPurpose, SigningKey] = {}
         self._key_sets: dict[KeyPurpose, tuple[tuple[Kid, ...], JwkSet]] = {}
         self._attestation_key: WrappedKey | None = None
         self._endorsement: Endorsement | None = None
@@ -93,6 +94,8 @@ class Keyring:
         """
         self._endorsement = await self._hardware.endorsement()
         await self._check_same_tpm(self._endorsement)
+        if self._endorsement is None:
+            await self.check_tpm()
         self._attestation_key = await self._load_attestation_key()
         await self.reload()
         for purpose in OWN_PURPOSES:
@@ -102,7 +105,14 @@ class Keyring:
 
     async def reload(self) -> None:
         """Read every key again from the store."""
-        self._keys = {key.kid: key for key in await self._store.keys()}
+        stored = await self._store.keys()
+        self._keys = {}
+        self._keep(*stored)
+
+    def _keep(self, *keys: SigningKey) -> None:
+        """Have these as the store has them; which key signs may be another one now."""
+        self._keys.update((key.kid, key) for key in keys)
+        self._active.clear()
 
     def _algorithm_of(self, purpose: KeyPurpose) -> str:
         return self._token_algorithm if purpose is KeyPurpose.TOKEN else "ES256"
@@ -156,9 +166,13 @@ class Keyring:
 
     def active(self, purpose: KeyPurpose) -> SigningKey:
         """The key that signs for one of our own purposes now."""
+        known = self._active.get(purpose)
+        if known is not None:
+            return known
         key = signing_keys.active_key(self.all(), purpose, self._algorithm_of(purpose))
         if key is None:
             raise Unavailable(Reason.KEYS_UNAVAILABLE, f"no active {purpose} key")
+        self._active[purpose] = key
         return key
 
     def verification_keys(self, purpose: KeyPurpose) -> tuple[SigningKey, ...]:
@@ -228,7 +242,7 @@ class Keyring:
         )
         event = self._event(AuditAction.KEY_CREATED, key, caller=caller)
         await self._store.apply([PutKey(key=key)], events=[event])
-        self._keys[key.kid] = key
+        self._keep(key)
         return key
 
     async def _evidence(self, wrapped: WrappedKey) -> KeyEvidence:
@@ -275,7 +289,7 @@ class Keyring:
         await self._store.apply(operations, events=events)
         for kid, state in steps:
             retired_at = now if state is KeyState.RETIRED else None
-            self._keys[kid] = replace(self._keys[kid], state=state, retired_at=retired_at)
+            self._keep(replace(self._keys[kid], state=state, retired_at=retired_at))
 
     def _event(self, action: AuditAction, key: SigningKey, *, caller: str) -> AuditEvent:
         return AuditEvent(

@@ -7,7 +7,6 @@ process, so no nonce outlives a restart.
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 
 from keystead.codec import base64url
@@ -52,4 +51,4 @@ class DpopNonces:
             raise ProofRejected(Reason.NONCE_INVALID, "older than its window")
 
     def _tag(self, at: bytes) -> bytes:
-        return hmac.new(self._secret, at, hashlib.sha256).digest()[:TAG_BYTES]
+        return hmac.digest(self._secret, at, "sha256")[:TAG_BYTES]

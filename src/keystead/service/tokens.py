@@ -32,9 +32,11 @@ from keystead.model import (
     Actor,
     AuditAction,
     AuditEvent,
+    BoundKey,
     Grant,
     IssuedToken,
     KeyPurpose,
+    Kid,
     Operation,
     PutGrant,
 )
@@ -183,7 +185,7 @@ class Tokens:
             source = self._subjects.keys.get(origin.issuer)
             keys = await source.key_set(kid=origin.kid) if source else JwkSet(())
         return federation.verify_subject_token(
-            request.subject_token,
+            origin,
             token_type=request.subject_token_type,
             issuers=self._subjects.issuers,
             keys=keys,
@@ -257,15 +259,25 @@ class Tokens:
         signed = await self._keyring.sign_own(
             KeyPurpose.TOKEN, typ=unsigned.typ, claims=unsigned.claims
         )
-        issued = _issued_event(decision, presenter.event(action, at=decision.issued_at), grant)
-        events = [replace(issued, object=jti, detail={**issued.detail, "kid": signed.kid})]
+        issued = _issued_event(
+            decision, presenter.bound, action, jti=jti, kid=signed.kid, grant=grant
+        )
+        events = [issued]
         if made and grant is not None:
             events.insert(0, _grant_event(grant, issued))
         await self._store.apply(operations, events=events)
         return token_claims.issued_token(decision, signed.jws, refresh_token=refresh_token)
 
 
-def _issued_event(decision: ExchangeDecision, event: AuditEvent, grant: Grant | None) -> AuditEvent:
+def _issued_event(
+    decision: ExchangeDecision,
+    bound: BoundKey,
+    action: AuditAction,
+    *,
+    jti: str,
+    kid: Kid,
+    grant: Grant | None,
+) -> AuditEvent:
     detail: dict[str, str | int] = {
         "subject_issuer": decision.subject.issuer,
         "audience": decision.audience,
@@ -275,7 +287,18 @@ def _issued_event(decision: ExchangeDecision, event: AuditEvent, grant: Grant | 
     }
     if grant is not None:
         detail["grant"] = grant.id
-    return replace(event, sub=decision.subject.sub, actors=_chain(decision.actor), detail=detail)
+    detail["kid"] = kid
+    return AuditEvent(
+        action=action,
+        at=decision.issued_at,
+        caller=bound.spiffe_id,
+        sub=decision.subject.sub,
+        actors=_chain(decision.actor),
+        jkt=bound.jkt,
+        kind=bound.residency.kind.value,
+        object=jti,
+        detail=detail,
+    )
 
 
 def _grant_event(grant: Grant, issued: AuditEvent) -> AuditEvent:

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from keystead.errors import ConfigurationError, KeysteadError, Reason
+from keystead.errors import ConfigurationError, KeysteadError, Reason, TokenRejected
 from keystead.identity.federation import SubjectIssuer, peek
 from keystead.identity.subject_claims import MAX_ACT_DEPTH, MayAct, TokenType
 from keystead.jose.jwk import JwkSet
@@ -64,7 +64,15 @@ def test_reads_an_access_token_completely() -> None:
 
 
 def test_peeking_believes_nothing_but_finds_the_keys() -> None:
-    assert peek(idp_token(key="stranger")) == (IDP, "idp-1")
+    origin = peek(idp_token(key="stranger"))
+    assert (origin.issuer, origin.kid) == (IDP, "idp-1")
+
+
+def test_a_peeked_token_is_verified_all_the_same() -> None:
+    assert verified(peek(idp_token())) == verified(idp_token())
+    with pytest.raises(TokenRejected) as caught:
+        verified(peek(idp_token(key="stranger")))
+    assert (caught.value.reason, caught.value.step) == (Reason.SIGNATURE_INVALID, 3)
 
 
 @pytest.mark.parametrize("token", ["", "a.b", "a.b.c", idp_token()[:-1], idp_token({"iss": 7})])
