@@ -150,6 +150,42 @@ async def test_a_chunked_body_is_bounded_like_any_other() -> None:
         assert b"too_large" in body
 
 
+CHUNKED = b"POST /token HTTP/1.1\r\nhost: x\r\n" + FORM + b"transfer-encoding: chunked\r\n"
+
+
+async def test_a_trailer_is_no_header() -> None:
+    use_cases = make_use_cases()
+    async with open_doors(use_cases) as doors, wire(doors) as client:
+        await client.send(CHUNKED + b"dpop: one\r\n\r\n3\r\na=b\r\n0\r\n")
+        await asyncio.sleep(0.05)
+        await client.send(b"dpop: two\r\nauthorization: Bearer x\r\n\r\n")
+        assert (await client.answer())[0] == 200
+    assert [call[2]["proofs"] for call in use_cases.tokens.calls if call[0] == "exchange"] == [
+        ["one"]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("begin", "more"),
+    [
+        (b"a: ", b"b" * 4096),
+        (b"", b"a: " + b"b" * 4091 + b"\r\n"),
+    ],
+)
+async def test_trailers_that_never_end_are_cut_off(begin: bytes, more: bytes) -> None:
+    async with open_doors() as doors, wire(doors) as client:
+        await client.send(CHUNKED + b"\r\n3\r\na=b\r\n0\r\n")
+        await asyncio.sleep(0.05)
+        await client.send(begin)
+        sent = 0
+        while sent < 40 * MAX_HEAD_BYTES and not client.writer.transport.is_closing():
+            await client.send(more)
+            await asyncio.sleep(0)
+            sent += len(more)
+        assert not (await client.rest(timeout=2)).startswith(OK)
+        assert sent < 40 * MAX_HEAD_BYTES
+
+
 async def test_a_truncated_body_reaches_no_use_case() -> None:
     use_cases = make_use_cases()
     async with open_doors(use_cases) as doors:

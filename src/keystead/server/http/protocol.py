@@ -37,9 +37,13 @@ class DoorProtocol(HttpToolsProtocol):
 
     _head_bytes = 0
     _discarded_bytes = 0
+    _framing_bytes = 0
+    """What came since the last byte of a body, other than a head: chunk sizes, trailers."""
     _reading_head = True
     _all_head = True
     """Whether no header ended within the bytes that are being read now."""
+    _all_framing = False
+    """Whether no body, no header and no request ended or went on within them."""
     _deadline: asyncio.TimerHandle | None = None
     _extensions: dict[str, str] | None = None
 
@@ -63,10 +67,12 @@ class DoorProtocol(HttpToolsProtocol):
         """Bytes from the client."""
         if self._reading_head and self._deadline is None:
             self._arm(HEAD_DEADLINE_S)
-        self._all_head = self._reading_head
+        self._all_head, self._all_framing = self._reading_head, not self._reading_head
         super().data_received(data)
         if self._all_head:
             self._count_head(len(data))
+        elif self._all_framing:
+            self._count_framing(len(data))
 
     def on_message_begin(self) -> None:
         """A request's first byte."""
@@ -74,9 +80,16 @@ class DoorProtocol(HttpToolsProtocol):
         if self._extensions is not None:
             self.scope["extensions"] = self._extensions  # type: ignore[typeddict-item]
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One field. A trailer is dropped: uvicorn would put it among the headers that the
+        endpoint reads (RFC 9110 §6.5.1 forbids that)."""
+        if self._reading_head:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         """Its headers are whole."""
-        self._reading_head = self._all_head = False
+        self._reading_head = self._all_head = self._all_framing = False
+        self._framing_bytes = 0
         self._head_bytes = 0
         size = len(self.url) + sum(len(n) + len(v) + _HEADER_OVERHEAD for n, v in self.headers)
         if size > MAX_HEAD_BYTES:
@@ -91,6 +104,8 @@ class DoorProtocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """A piece of its body; after the answer it is only counted."""
+        self._all_framing = False
+        self._framing_bytes = 0
         if self.transport.is_closing():
             return
         if self.cycle.response_complete:
@@ -102,7 +117,7 @@ class DoorProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Its body is whole; the next head may begin in the same bytes."""
-        self._reading_head = True
+        self._reading_head, self._all_framing = True, False
         self._disarm()
         if not self.transport.is_closing():
             super().on_message_complete()
@@ -111,6 +126,11 @@ class DoorProtocol(HttpToolsProtocol):
         self._head_bytes += size_bytes
         if self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
             self._refuse_head()
+
+    def _count_framing(self, size_bytes: int) -> None:
+        self._framing_bytes += size_bytes
+        if self._framing_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
+            self.transport.abort()
 
     def _refuse_head(self) -> None:
         if not self.transport.is_closing():
