@@ -57,7 +57,6 @@ class Reason(StrEnum):
     # Evidence and its appraisal.
     KIND_UNSUPPORTED = "kind_unsupported"
     EVIDENCE_MEMBER_MISSING = "evidence_member_missing"
-    CHALLENGE_UNKNOWN = "challenge_unknown"
     CHALLENGE_EXPIRED = "challenge_expired"
     CHALLENGE_REPLAYED = "challenge_replayed"
     NONCE_MISMATCH = "nonce_mismatch"
@@ -90,6 +89,15 @@ class Reason(StrEnum):
     KEY_PROOF_INVALID = "key_proof_invalid"
     EVIDENCE_TOO_OLD = "evidence_too_old"
     ANCHOR_CLASS_REFUSED = "anchor_class_refused"
+    CHAIN_UNTRUSTED = "chain_untrusted"
+    EVIDENCE_TYPE = "evidence_type"
+    EVIDENCE_SIGNATURE = "evidence_signature"
+    EVIDENCE_IN_FUTURE = "evidence_in_future"
+    EVIDENCE_MISMATCH = "evidence_mismatch"
+    DEBUG_MODE = "debug_mode"
+    APP_MISMATCH = "app_mismatch"
+    ENVIRONMENT_MISMATCH = "environment_mismatch"
+    COUNTER_NOT_RISING = "counter_not_rising"
 
     # Binding and identity.
     NO_REGISTRATION_ENTRY = "no_registration_entry"

@@ -44,7 +44,8 @@ EK_ATTRIBUTES: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnrolmentKey:
-    """An EK as it is enrolled: ``id`` for machines, ``name`` (the TPM's Name) for people."""
+    """An EK as it is enrolled: ``id`` for machines, ``name`` (the TPM's Name) for people, empty
+    where only the certificate was there to enrol from."""
 
     id: EkId
     name: bytes
@@ -56,11 +57,13 @@ def ek_id(area: PublicArea) -> EkId:
 
 
 def enrolment_key(*, ek_public: bytes, ek_certificate: bytes = b"") -> EnrolmentKey:
-    """The EK that an administrator vouches for, from its TPM2B_PUBLIC.
+    """The EK that an administrator vouches for, from its TPM2B_PUBLIC or its certificate (DER).
 
-    With a certificate (DER), that is checked to be this key's and of the EK profile; whether its
+    With both, the certificate is checked to be this key's, and of the EK profile; whether its
     chain is trusted is asked at every attestation. Raises Malformed or EvidenceRejected.
     """
+    if ek_certificate and not ek_public:
+        return _certified_key(parse_certificate(ek_certificate))
     area = parse_tpm2b_public(ek_public)
     if ek_certificate:
         certificate = parse_certificate(ek_certificate)
@@ -72,6 +75,15 @@ def enrolment_key(*, ek_public: bytes, ek_certificate: bytes = b"") -> Enrolment
         return EnrolmentKey(id=ek_id(area), name=area.name)
     except Unfit as error:
         raise EvidenceRejected(error.reason, error.detail, step=4) from error
+
+
+def _certified_key(certificate: Certificate) -> EnrolmentKey:
+    check_profile(certificate, step=3)
+    key = certificate_key(certificate)
+    if key is None:
+        raise EvidenceRejected(Reason.EK_CERTIFICATE_PROFILE, "neither RSA nor EC", step=3)
+    digest = hashlib.sha256(_spki(key)).digest()
+    return EnrolmentKey(id=EkId(base64url.encode(digest)), name=b"")
 
 
 def check_profile(certificate: Certificate, *, step: int) -> None:

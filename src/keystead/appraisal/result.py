@@ -9,7 +9,8 @@ of AR4SI §2.3; a claim that is not there was not appraised.
 | instance-identity | 2 affirming | an EK with a trusted certificate was proved to be in this TPM |
 | hardware | 2 affirming | the anchor's class is ``tpm`` or ``tee`` |
 | hardware | 32 warning | ``virtual-tpm`` or ``emulated``: works as it should, but is no chip |
-| executables | 3 affirming | the PCRs of boot code are pinned by policy: what booted was approved |
+| executables | 3 affirming | the policy names the values of boot code or of the whole image |
+| configuration | 32 warning | a debug mode that the policy allows: the host can look inside |
 
 ``ear.status`` is the tier of the worst claim, so emulated hardware is at best a warning.
 """
@@ -20,11 +21,11 @@ from collections.abc import Mapping
 from dataclasses import InitVar, dataclass, field
 from enum import StrEnum
 from importlib import metadata
-from typing import Final, Protocol
+from types import MappingProxyType
+from typing import Final, Never, Protocol
 
 from keystead.codec import base64url
 from keystead.codec.json import JSON
-from keystead.codec.tpm2 import PublicArea
 from keystead.model import AnchorClass, EkId, EvidenceKind, Freshness, Jkt, Protection
 
 EAR_TYP: Final = "ear+jwt"
@@ -35,8 +36,10 @@ RECOGNIZED_INSTANCE: Final = 2
 GENUINE_HARDWARE: Final = 2
 UNSAFE_HARDWARE: Final = 32
 APPROVED_BOOT: Final = 3
+UNSAFE_CONFIGURATION: Final = 32
 
 _SEAL: Final = object()
+_NOTHING: Final[Mapping[str, Never]] = MappingProxyType({})
 
 
 class Tier(StrEnum):
@@ -67,9 +70,13 @@ class ClockInfo:
 class AttestationResult:
     """Evidence that passed every step of its kind's list.
 
-    ``policy`` is ``id@version``. ``ek`` is None only where an AK certificate took the place of an
-    EK. ``pcrs`` is bank → index → lower-case hex, exactly what was quoted. What was proved about a
-    key is not here but in the certified key.
+    ``policy`` is ``id@version``. ``attester`` ties keys to this evidence: the AK's Name, or the
+    SHA-256 of the document that was signed. ``pcrs`` is bank → index → lower-case hex, exactly what
+    was quoted; ``measurements`` are those of kinds without PCRs, name → lower-case hex; ``claims``
+    is what else the evidence said. ``ek``, ``clock`` and ``secure_boot`` are of a TPM alone, and
+    ``ek`` is None where an AK certificate took its place. ``boot_pinned``: the policy names values
+    for all boot code, or the whole image. What was proved about a key is not here but in the
+    certified key.
     """
 
     kind: EvidenceKind
@@ -79,11 +86,14 @@ class AttestationResult:
     anchor: str
     freshness: Freshness
     verified_at: int
+    attester: bytes
     ek: EkId | None
-    ak: PublicArea = field(repr=False)
     pcrs: Mapping[str, Mapping[int, str]] = field(repr=False)
-    clock: ClockInfo
+    measurements: Mapping[str, str] = field(repr=False)
+    claims: Mapping[str, JSON] = field(repr=False)
+    clock: ClockInfo | None
     boot_pinned: bool
+    debug: bool
     secure_boot: bool | None
     seal: InitVar[object]
 
@@ -116,12 +126,15 @@ def affirmed(
     anchor: str,
     freshness: Freshness,
     verified_at: int,
-    ek: EkId | None,
-    ak: PublicArea,
-    pcrs: Mapping[str, Mapping[int, str]],
-    clock: ClockInfo,
-    boot_pinned: bool,
-    secure_boot: bool | None,
+    attester: bytes,
+    ek: EkId | None = None,
+    pcrs: Mapping[str, Mapping[int, str]] = _NOTHING,
+    measurements: Mapping[str, str] = _NOTHING,
+    claims: Mapping[str, JSON] = _NOTHING,
+    clock: ClockInfo | None = None,
+    boot_pinned: bool = False,
+    debug: bool = False,
+    secure_boot: bool | None = None,
 ) -> AttestationResult:
     """The result of an appraisal whose last step has just passed: for appraisers only."""
     return AttestationResult(
@@ -132,11 +145,14 @@ def affirmed(
         anchor=anchor,
         freshness=freshness,
         verified_at=verified_at,
+        attester=attester,
         ek=ek,
-        ak=ak,
         pcrs=pcrs,
+        measurements=measurements,
+        claims=claims,
         clock=clock,
         boot_pinned=boot_pinned,
+        debug=debug,
         secure_boot=secure_boot,
         seal=_SEAL,
     )
@@ -178,6 +194,8 @@ def trustworthiness(result: AttestationResult) -> dict[str, int]:
         vector["instance-identity"] = RECOGNIZED_INSTANCE
     if result.boot_pinned:
         vector["executables"] = APPROVED_BOOT
+    if result.debug:
+        vector["configuration"] = UNSAFE_CONFIGURATION
     return vector
 
 
@@ -213,15 +231,19 @@ def _evidence(result: AttestationResult) -> dict[str, JSON]:
     claims: dict[str, JSON] = {
         "anchor": result.anchor,
         "anchor_class": result.anchor_class.value,
-        "ak_name": result.ak.name.hex(),
-        "pcrs": {
+        **result.claims,
+    }
+    if result.pcrs:
+        claims["pcrs"] = {
             bank: {str(index): value for index, value in values.items()}
             for bank, values in result.pcrs.items()
-        },
-        "reset_count": result.clock.reset_count,
-        "restart_count": result.clock.restart_count,
-        "clock_safe": result.clock.safe,
-    }
+        }
+    if result.measurements:
+        claims["measurements"] = dict(result.measurements)
+    if result.clock is not None:
+        claims["reset_count"] = result.clock.reset_count
+        claims["restart_count"] = result.clock.restart_count
+        claims["clock_safe"] = result.clock.safe
     if result.ek is not None:
         claims["ek"] = result.ek
     if result.secure_boot is not None:

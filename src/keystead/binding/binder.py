@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from keystead.appraisal.result import AttestationResult
-from keystead.binding.tpm2 import CertifiedKey
+from keystead.binding.certified_key import CertifiedKey
 from keystead.errors import BindingRejected, Reason
 from keystead.model import (
     BoundKey,
@@ -58,7 +58,7 @@ def binding_expiry(result: AttestationResult, *, entry: RegistrationEntry, now: 
 
 def check_same_attestation(result: AttestationResult, certified: CertifiedKey) -> None:
     """Step 24: a key certified by one AK is never bound by another AK's result."""
-    if certified.ak_name != result.ak.name:
+    if (certified.kind, certified.attester) != (result.kind, result.attester):
         raise BindingRejected(Reason.AK_MISMATCH, "certified by another AK", step=24)
     if result.freshness is not Freshness.CHALLENGED:
         raise BindingRejected(Reason.NONCE_MISMATCH, "no challenge was answered", step=24)

@@ -16,12 +16,12 @@ key only together with the result of that step for the same AK.
 from __future__ import annotations
 
 import hmac
-from dataclasses import InitVar, dataclass, field
 from typing import Final
 
 from keystead.appraisal.policy import AppraisalPolicy
 from keystead.appraisal.tpm2 import Tpm2Appraisal
 from keystead.appraisal.tpm_keys import HASHES, Unfit, spki, verify_attest
+from keystead.binding.certified_key import CertifiedKey, affirmed_key
 from keystead.codec.tpm2 import (
     CertifyInfo,
     ObjectAttributes,
@@ -33,7 +33,7 @@ from keystead.codec.tpm2 import (
 from keystead.errors import BindingRejected, Reason
 from keystead.evidence.tpm2 import SignedAttest, Tpm2Evidence
 from keystead.jose.jwk import PublicJwk
-from keystead.model import Jkt, Protection
+from keystead.model import EvidenceKind, Protection
 
 KEY_ATTRIBUTES: Final = (
     ObjectAttributes.FIXED_TPM
@@ -44,36 +44,6 @@ KEY_ATTRIBUTES: Final = (
 """Made in this TPM, and duplicated to no other: what "non-exportable" means."""
 
 _OTHER_USES: Final = ObjectAttributes.DECRYPT | ObjectAttributes.RESTRICTED
-_SEAL: Final = object()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CertifiedKey:
-    """A key that an AK certified: steps 16 to 23 passed.
-
-    ``ak_name`` and ``nonce`` say which AK and which challenge; ``policy_pcr`` whether the key stops
-    signing when other software boots.
-    """
-
-    key: PublicJwk
-    ak_name: bytes
-    nonce: bytes
-    policy_pcr: bool
-    seal: InitVar[object] = field(repr=False)
-
-    def __post_init__(self, seal: object) -> None:
-        if seal is not _SEAL:
-            raise TypeError("only certify_key makes a CertifiedKey")
-
-    @property
-    def jkt(self) -> Jkt:
-        """The key's RFC 7638 thumbprint."""
-        return Jkt(self.key.thumbprint)
-
-    @property
-    def protection(self) -> Protection:
-        """Step 21 passed."""
-        return Protection.NON_EXPORTABLE
 
 
 def certify_key(
@@ -97,8 +67,13 @@ def certify_key(
     check_same_key(area, key)
     required = None if policy.tpm2 is None else policy.tpm2.require_key_policy
     guarded = check_key_policy(area, required, appraisal.pcrs)
-    return CertifiedKey(
-        key=key, ak_name=appraisal.ak_public.name, nonce=nonce, policy_pcr=guarded, seal=_SEAL
+    return affirmed_key(
+        key,
+        kind=EvidenceKind.TPM2,
+        attester=appraisal.ak_public.name,
+        nonce=nonce,
+        protection=Protection.NON_EXPORTABLE,  # Step 21 passed.
+        policy_pcr=guarded,
     )
 
 

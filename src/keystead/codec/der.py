@@ -106,6 +106,15 @@ def named_bits(content: bytes) -> frozenset[int]:
     )
 
 
+def encode_element(tag: int, content: bytes) -> bytes:
+    """One element with this content, its length minimal."""
+    size = len(content)
+    if size < 0x80:
+        return bytes([tag, size]) + content
+    octets = size.to_bytes((size.bit_length() + 7) // 8, "big")
+    return bytes([tag, 0x80 | len(octets)]) + octets + content
+
+
 def _read_length(reader: Reader) -> tuple[int, bytes]:
     first = reader.u8()
     if first < 0x80:

@@ -21,7 +21,7 @@ from keystead.appraisal.policy import AppraisalPolicy
 from keystead.appraisal.tpm2 import Tpm2Appraisal
 from keystead.binding import binder
 from keystead.binding import tpm2 as binding
-from keystead.binding.tpm2 import CertifiedKey
+from keystead.binding.certified_key import CertifiedKey
 from keystead.codec import base64url
 from keystead.errors import (
     EvidenceRejected,

@@ -16,7 +16,7 @@ from keystead.appraisal.result import (
     trustworthiness,
 )
 from keystead.codec import base64url, json
-from keystead.model import AnchorClass, Jkt, Protection
+from keystead.model import AnchorClass, EvidenceKind, Jkt, Protection
 from tests.evidence_builder import (
     NONCE,
     NOW,
@@ -135,15 +135,25 @@ def test_nobody_makes_a_result_without_the_appraisal() -> None:
         AttestationResult(**fields, seal=object())
 
 
-def test_only_appraisers_affirm() -> None:
+def users(*names: str) -> set[str]:
     source = Path(module.__file__).parent.parent
-    callers = {
+    return {
         str(path.relative_to(source))
         for path in source.rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Name) and node.id in ("affirmed", "_SEAL")
+        if (isinstance(node, ast.Name) and node.id in names)
+        or (isinstance(node, ast.alias) and node.name in names)
     }
-    assert callers == {"appraisal/result.py", "appraisal/tpm2.py", "binding/tpm2.py"}
+
+
+def test_only_appraisers_affirm_and_only_bindings_certify() -> None:
+    kinds = [kind.value.replace("-", "_") for kind in EvidenceKind]
+    assert users("affirmed") <= {f"appraisal/{kind}.py" for kind in kinds}
+    assert users("affirmed_key") <= {
+        "binding/certified_key.py",
+        *(f"binding/{kind}.py" for kind in kinds),
+    }
+    assert users("_SEAL") == {"appraisal/result.py", "binding/certified_key.py"}
 
 
 def test_the_quoted_values_are_what_came() -> None:

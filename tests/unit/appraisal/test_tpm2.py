@@ -102,7 +102,7 @@ def test_affirms_good_evidence_of_every_key_type(ek_kind: str, ak_kind: str) -> 
     assert result.hardware and result.anchor_class is AnchorClass.TPM
     assert result.freshness is Freshness.CHALLENGED
     assert (result.policy, result.verified_at) == ("test@3", NOW)
-    assert result.ek == found.ek and result.ak == host.ak
+    assert result.ek == found.ek and result.attester == host.ak.name
     assert result.pcrs == {"sha256": {0: "11" * 32, 7: "77" * 32}} == found.pcrs_hex
     assert (result.clock.reset_count, result.clock.restart_count) == (3, 1)
 

@@ -6,7 +6,8 @@ import pytest
 from keystead.appraisal import tpm2 as appraisal
 from keystead.appraisal.result import AttestationResult
 from keystead.binding.binder import bind, binding_expiry
-from keystead.binding.tpm2 import CertifiedKey, certify_key
+from keystead.binding.certified_key import CertifiedKey
+from keystead.binding.tpm2 import certify_key
 from keystead.errors import BindingRejected, Reason
 from keystead.model import (
     AnchorClass,

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from keystead.appraisal import tpm2 as appraisal
-from keystead.binding.tpm2 import CertifiedKey, certify_key
+from keystead.binding.certified_key import CertifiedKey
+from keystead.binding.tpm2 import certify_key
 from keystead.codec.hashes import HashAlgorithm
 from keystead.codec.tpm2 import (
     ObjectAttributes,
@@ -59,7 +60,7 @@ def test_certifies_a_key_of_the_appraised_tpm() -> None:
     found = certified(HOST.evidence())
     assert found.jkt == HOST.jwk.thumbprint
     assert found.protection is Protection.NON_EXPORTABLE
-    assert (found.ak_name, found.nonce, found.policy_pcr) == (HOST.ak.name, NONCE, False)
+    assert (found.attester, found.nonce, found.policy_pcr) == (HOST.ak.name, NONCE, False)
 
 
 @pytest.mark.parametrize("name", ["certify", "key_public"])
@@ -174,7 +175,14 @@ def test_nobody_makes_a_certified_key_without_the_steps() -> None:
     with pytest.raises((TypeError, ValueError)):
         replace(good, nonce=OTHER_NONCE)
     with pytest.raises(TypeError):
-        CertifiedKey(key=HOST.jwk, ak_name=b"", nonce=NONCE, policy_pcr=True, seal=None)
+        CertifiedKey(
+            key=HOST.jwk,
+            kind=good.kind,
+            attester=b"",
+            nonce=NONCE,
+            protection=good.protection,
+            seal=None,
+        )
 
 
 def test_a_certified_key_by_rsa_is_fine_too() -> None:
