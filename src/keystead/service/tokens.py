@@ -67,8 +67,11 @@ class _Known:
     actors: tuple[str, ...] = ()
 
     def learn(self, sub: str, presenter: Presenter, history: Actor | None) -> None:
+        agent = presenter.bound.spiffe_id
+        if history is not None and history.sub == agent:
+            history = history.act  # as in the token: an agent's own earlier link is not repeated
         self.sub = sub
-        self.actors = (presenter.bound.spiffe_id, *_chain(history))
+        self.actors = (agent, *_chain(history))
 
 
 class Tokens:
