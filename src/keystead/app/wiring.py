@@ -94,6 +94,7 @@ async def running_service(config: Config, *, base: Path) -> AsyncIterator[Servic
         stack.callback(device.close)
         tier = await _tier(config, device)
         service = _wire(config, policies, store, device, base=base, tier=tier)
+        await service.keyring.check_tpm()
         await service.trail.open()
         await service.keyring.open()
         await _record_start(config, policies, store)

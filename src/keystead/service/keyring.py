@@ -89,13 +89,9 @@ class Keyring:
     async def open(self) -> None:
         """Load what is stored; on the first start make the AK and one key of each purpose.
 
-        ConfigurationError when the stored keys were made by another TPM: they cannot be loaded,
-        and making new ones silently would change the issuer's keys.
+        ConfigurationError as :meth:`check_tpm`.
         """
-        self._endorsement = await self._hardware.endorsement()
-        await self._check_same_tpm(self._endorsement)
-        if self._endorsement is None:
-            await self.check_tpm()
+        await self.check_tpm()
         self._attestation_key = await self._load_attestation_key()
         await self.reload()
         for purpose in OWN_PURPOSES:
@@ -117,7 +113,13 @@ class Keyring:
     def _algorithm_of(self, purpose: KeyPurpose) -> str:
         return self._token_algorithm if purpose is KeyPurpose.TOKEN else "ES256"
 
-    async def _check_same_tpm(self, endorsement: Endorsement) -> None:
+    async def check_tpm(self) -> None:
+        """ConfigurationError when the stored keys were made by another TPM: they cannot be loaded,
+        and making new ones silently would change the issuer's keys.
+
+        To be asked first of all: another TPM also has another counter, which looks like a rollback.
+        """
+        endorsement = self._endorsement or await self._hardware.endorsement()
         known = await self._store.fact(FACT_EK)
         seen = hashlib.sha256(endorsement.public).digest()
         if known is None:
@@ -128,6 +130,7 @@ class Keyring:
                 "this state folder's keys were made by another TPM: give the service that TPM, "
                 "or a new state folder",
             )
+        self._endorsement = endorsement
 
     async def _load_attestation_key(self) -> WrappedKey:
         stored = await self._store.fact(FACT_AK)
