@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import random
 import statistics
+import time
 from collections.abc import Callable
 
 from bench.installation import GRANTING, PLAIN, Installation, running
 from bench.load import CONNECTIONS
 from bench.process import cpu_seconds
+from keystead.delegation.policy import DelegationPolicy
+from keystead.jose.jwk import PublicJwk
+from keystead.jose.jws import parse_compact, verify_compact
 
 question = "What does one exchange cost the server, apart from the TPM?"
 TARGET_US = 600
 
 REQUESTS = 500
 WARM_UP = 200
+REFUSALS = 2_000
+REPEATS = 500
 # The kernel keeps 15 bytes of a name.
 TPM_THREAD = "keystead-tpm2"
 STORE_THREAD = "keystead-store"
@@ -28,6 +34,8 @@ def run(*, seed: int, rounds: int) -> dict[str, object]:
     ``apart_from_tpm_us`` is the service's process without the thread that talks to the TPM, which
     is ``tpm_thread_us``; the TPM itself (swtpm) is another process and in neither. Its parts are
     ``store_us``, the thread that commits, and ``rest_us``: HTTP, checks, policy, encoding.
+    ``parts`` are the largest known portions of that rest, each alone: an empty form that the same
+    service refuses, the two signatures that an exchange verifies, one decision of its policy.
     """
     chance = random.Random(seed)
     with running() as installation:
@@ -42,9 +50,11 @@ def run(*, seed: int, rounds: int) -> dict[str, object]:
         for make in cases.values():
             installation.send(make()[:WARM_UP])
         seen: dict[str, list[dict[str, float]]] = {name: [] for name in cases}
+        parts: list[dict[str, float]] = []
         for _ in range(rounds):
             for name, make in cases.items():
                 seen[name].append(measure(installation, make()))
+            parts.append(measure_parts(installation, chance))
     medians = {name: median_of(figures) for name, figures in seen.items()}
     return {
         "question": question,
@@ -52,6 +62,7 @@ def run(*, seed: int, rounds: int) -> dict[str, object]:
         "requests_a_round": REQUESTS,
         "target_us": TARGET_US,
         "cases": medians,
+        "parts": median_of(parts),
     }
 
 
@@ -71,6 +82,30 @@ def measure(installation: Installation, requests: list[bytes]) -> dict[str, floa
         "tpm_thread_us": each_us[TPM_THREAD],
         "per_second": len(requests) / answers.seconds,
     }
+
+
+def measure_parts(installation: Installation, chance: random.Random) -> dict[str, float]:
+    before = sum(cpu_seconds(installation.pid).values())
+    installation.send_refused(REFUSALS)
+    http_s = (sum(cpu_seconds(installation.pid).values()) - before) / REFUSALS
+    signed = installation.user_token(chance)
+    policy, asked = DelegationPolicy.parse(installation.delegation), installation.asked()
+    return {
+        "http_refusal_us": http_s * 1e6,
+        "two_signatures_us": 2 * cpu_us(lambda: verify(signed, installation.provider.public)),
+        "policy_decision_us": cpu_us(lambda: policy.decide(asked)),
+    }
+
+
+def verify(token: str, key: PublicJwk) -> bytes:
+    return verify_compact(parse_compact(token), key=key)
+
+
+def cpu_us(work: Callable[[], object]) -> float:
+    began = time.process_time()
+    for _ in range(REPEATS):
+        work()
+    return (time.process_time() - began) / REPEATS * 1e6
 
 
 def median_of(figures: list[dict[str, float]]) -> dict[str, float]:

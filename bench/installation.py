@@ -25,10 +25,22 @@ from keystead.agent import Workload
 from keystead.codec import base64url, json
 from keystead.codec.json import JSON
 from keystead.config import AudienceConfig, SubjectIssuerConfig
+from keystead.delegation.policy import DelegationRequest
+from keystead.delegation.schema import PolicyAction
 from keystead.demo.children import READY_TIMEOUT_S, Child
 from keystead.demo.software_key import SoftwareKey
 from keystead.dev import DevSettings, free_ports, prepare
+from keystead.identity.subject_claims import TokenType
 from keystead.issuance.request import REFRESH_GRANT, TOKEN_EXCHANGE_GRANT
+from keystead.model import (
+    EvidenceKind,
+    Freshness,
+    Protection,
+    Residency,
+    ResultId,
+    SpiffeId,
+    Subject,
+)
 from keystead.protocol import keystead_v1_pb2 as pb
 from keystead.protocol.keystead_v1_pb2_grpc import IdentityServiceStub
 from keystead.testing.swtpm import Swtpm, SwtpmCa, make_template
@@ -92,6 +104,7 @@ class Installation:
     issuer: str
     workload: Workload
     provider: SoftwareKey
+    delegation: str
 
     @property
     def token_endpoint(self) -> str:
@@ -117,6 +130,43 @@ class Installation:
             raise RuntimeError(f"{dict(answers.statuses)}: {answers.last_body[:300]!r}")
         return answers
 
+    def send_refused(self, count: int) -> None:
+        """Send empty forms, which are refused as soon as they are read."""
+        empty = token_request(self.token_endpoint, {}, proof=None)
+        answers = send_all(self.token_endpoint, [empty] * count)
+        if answers.statuses != {400: count}:
+            raise RuntimeError(f"{dict(answers.statuses)}: {answers.last_body[:300]!r}")
+
+    def asked(self) -> DelegationRequest:
+        """What policy is asked for an exchange of these."""
+        now = int(time.time())
+        return DelegationRequest(
+            action=PolicyAction.EXCHANGE,
+            agent=SpiffeId(AGENT_ID),
+            audience=PLAIN,
+            subject=Subject(
+                sub="user-1",
+                issuer=PROVIDER,
+                client=CLIENT,
+                aal=3,
+                acr="phrh",
+                amr=("hwk", "pin"),
+                auth_time=now,
+            ),
+            scopes=(SCOPE,),
+            residency=Residency(
+                kind=EvidenceKind.TPM2,
+                protection=Protection.NON_EXPORTABLE,
+                hardware=False,
+                verified_at=now,
+                freshness=Freshness.CHALLENGED,
+                policy="dev-tpm2@1",
+                result=ResultId("r" * 43),
+            ),
+            lifetime_s=300,
+            now=now,
+        )
+
     def refresh_token(self, chance: random.Random) -> str:
         """The handle of a new grant."""
         answers = self.send(self.exchanges(1, audience=GRANTING, chance=chance))
@@ -134,6 +184,16 @@ class Installation:
         return token_request(self.token_endpoint, form, proof=proof)
 
     def _exchange_form(self, audience: str, chance: random.Random) -> dict[str, str]:
+        return {
+            "grant_type": TOKEN_EXCHANGE_GRANT,
+            "subject_token": self.user_token(chance),
+            "subject_token_type": TokenType.ACCESS_TOKEN.value,
+            "audience": audience,
+            "scope": SCOPE,
+        }
+
+    def user_token(self, chance: random.Random) -> str:
+        """An access token of some user who has just signed in."""
         now = int(time.time())
         claims: dict[str, JSON] = {
             "iss": PROVIDER,
@@ -147,13 +207,7 @@ class Installation:
             "acr": "phrh",
             "amr": ["hwk", "pin"],
         }
-        return {
-            "grant_type": TOKEN_EXCHANGE_GRANT,
-            "subject_token": self.provider.sign_jwt(claims, typ="at+jwt"),
-            "subject_token_type": "urn:ietf:params:oauth:token-type:access_token",
-            "audience": audience,
-            "scope": SCOPE,
-        }
+        return self.provider.sign_jwt(claims, typ="at+jwt")
 
 
 @contextmanager
@@ -180,7 +234,11 @@ def running() -> Iterator[Installation]:
                 _register(state, workload)
                 issuer = workload.attest().issuer
                 yield Installation(
-                    pid=child.pid, issuer=issuer, workload=workload, provider=provider
+                    pid=child.pid,
+                    issuer=issuer,
+                    workload=workload,
+                    provider=provider,
+                    delegation=(state / "delegation.cedar").read_text(),
                 )
         finally:
             child.stop()
