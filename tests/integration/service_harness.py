@@ -32,7 +32,6 @@ import httpx
 
 from keystead.agent import Workload
 from keystead.agent.tokens import ACCESS_TOKEN_TYPE, TOKEN_EXCHANGE_GRANT
-from keystead.cli import main
 from keystead.config import AudienceConfig, SubjectIssuerConfig
 from keystead.dev import APPRAISAL, DevSettings, free_ports, prepare
 from keystead.jose.jws import parse_compact
@@ -284,7 +283,7 @@ class Reply:
     @property
     def error(self) -> tuple[int, str, str]:
         """Status, OAuth code and reason of a refusal."""
-        return self.status, self.body["error"], self.body["error_description"]
+        return self.status, self.body.get("error", ""), self.body.get("error_description", "")
 
 
 class Caller:
@@ -412,8 +411,3 @@ class Load:
         self.revoking.add(grant)
         if (await self.agent.revoke(reply.body["refresh_token"])).status == 200:
             self.revoked.add(grant)
-
-
-def run_command(*arguments: str) -> int:
-    """A command that needs no service."""
-    return main(list(arguments))

@@ -10,13 +10,17 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import grpc
 import httpx
 import pytest
 
 from keystead.agent import Workload
 from keystead.codec import base64url
+from keystead.errors import Reason, Unavailable
 from keystead.hardware.tpm2.owner import AWAY_TIMEOUT_S
 from keystead.jose.jws import parse_compact
+from keystead.protocol import keystead_v1_pb2 as pb
+from keystead.protocol.keystead_v1_pb2_grpc import TokenServiceStub
 from keystead.testing.swtpm import Swtpm, SwtpmCa
 from tests.demo_processes import running
 from tests.integration.service_harness import (
@@ -150,6 +154,29 @@ async def test_a_hanging_tpm_is_503_until_it_goes_on(site: Installation, agent: 
     assert keys[0].elapsed.total_seconds() < 1.0
     await assert_recovers(agent)
     assert_trail_whole(site, load.issued)
+
+
+async def test_grpc_callers_get_unavailable_while_the_tpm_is_away(
+    site: Installation, agent: Caller
+) -> None:
+    assert (await agent.exchange()).status == 200
+    site.tpm.kill()
+    with grpc.insecure_channel(site.running.grpc) as channel:
+        request = pb.ExchangeRequest(
+            parameters=[pb.Parameter(name=n, value=v) for n, v in exchange_form(site).items()],
+            dpop_proof=agent.workload.proof("POST", f"{site.http}/token", nonce=agent.nonce),
+        )
+        ask = TokenServiceStub(channel).Exchange
+        with pytest.raises(grpc.RpcError) as caught:
+            await asyncio.to_thread(ask, request, timeout=AWAY_TIMEOUT_S + SLACK_S)
+    assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+    trailing = {entry.key: entry.value for entry in caught.value.trailing_metadata()}
+    assert trailing["keystead-reason"] == "hardware_unavailable"
+    with pytest.raises(Unavailable) as unavailable:
+        await asyncio.to_thread(agent.workload.attest)
+    assert unavailable.value.reason is Reason.HARDWARE_UNAVAILABLE
+    site.tpm.start()
+    await assert_recovers(agent)
 
 
 async def test_a_refused_exchange_leaves_no_grant(site: Installation, agent: Caller) -> None:
@@ -303,6 +330,14 @@ async def test_sigterm_under_load_is_a_clean_end(site: Installation, agent: Call
     assert site.processes() == {}
     site.start()
     assert_trail_whole(site, load.issued)
+
+
+def test_sigterm_ends_it_while_the_tpm_hangs(site: Installation) -> None:
+    site.tpm.pause()
+    site.signal(signal.SIGTERM)
+    before = time.monotonic()
+    assert site.wait() == 0, site.log
+    assert time.monotonic() - before < SILENCE_S + AWAY_TIMEOUT_S + SLACK_S
 
 
 def test_a_killed_dev_service_takes_its_tpm_along_and_starts_again(tmp_path: Path) -> None:
