@@ -46,9 +46,8 @@ class ListenerConfig(Strict, frozen=True, kw_only=True):
 
 
 class ServerConfig(Strict, frozen=True, kw_only=True):
-    """Addresses. ``external_url`` is what callers see, and the ``htu`` of their proofs."""
+    """Addresses. What callers see is ``issuer``: proofs name its endpoints."""
 
-    external_url: NonEmpty | None = None
     http: ListenerConfig = ListenerConfig(port=8440)
     grpc: ListenerConfig = ListenerConfig(port=8441)
     admin_socket: NonEmpty | None = None
@@ -70,6 +69,10 @@ class Tpm2Config(Strict, frozen=True, kw_only=True):
         "rsa3072",
     )
     """Which endorsement key is used: the first of these that has a certificate."""
+    owner_auth_file: NonEmpty | None = None
+    """A file (0600) with the owner hierarchy's password, where it has one."""
+    endorsement_auth_file: NonEmpty | None = None
+    """The same for the endorsement hierarchy."""
     counter_index: Annotated[int, Meta(ge=0x01800000, le=0x01BFFFFF)] = 0x01800100
     """In the owner's range of NV indexes (TCG registry of reserved handles)."""
 
@@ -94,7 +97,7 @@ class AttestationConfig(Strict, frozen=True, kw_only=True):
     policy: NonEmpty
     """The path of the appraisal policy (TOML)."""
     challenge_ttl_s: Seconds = 60
-    binding_ttl_s: Seconds = 86_400
+    binding_ttl_s: Annotated[int, Meta(ge=60, le=86_400)] = 86_400
     """What a registration entry gets that names no time of its own."""
 
 
@@ -133,7 +136,7 @@ class AudienceConfig(Strict, frozen=True, kw_only=True):
     """One API that tokens may be for."""
 
     uri: NonEmpty
-    scopes: Annotated[tuple[NonEmpty, ...], Meta(min_length=1, max_length=256)]
+    scopes: Annotated[tuple[NonEmpty, ...], Meta(min_length=1, max_length=64)]
     max_lifetime_s: Annotated[int, Meta(ge=1, le=300)] = 300
 
 
@@ -174,7 +177,9 @@ class AuthorizationConfig(Strict, frozen=True, kw_only=True):
 class AuditConfig(Strict, frozen=True, kw_only=True):
     """The audit trail's checkpoints."""
 
-    checkpoint_every_s: Seconds = 300
+    checkpoint_every_s: Seconds = 3600
+    """Each is one write to the TPM's counter, and a chip's NV memory wears: some chips are rated
+    for 100,000 writes, which is eleven years at one an hour."""
     aggregate_refusals_s: Seconds = 60
 
 
@@ -249,13 +254,23 @@ def _check_together(config: Config, source: str) -> None:
             raise _wrong(source, f"subject_issuers[{at}]: exactly one of jwks_url, jwks_file")
         if issuer.issuer == config.issuer:
             raise _wrong(source, f"subject_issuers[{at}].issuer: names this issuer itself")
+    for at, audience in enumerate(config.audiences):
+        if audience.uri == config.issuer:
+            raise _wrong(source, f"audiences[{at}].uri: names this issuer itself")
     if config.delegation.actor_jwks_url and config.delegation.actor_jwks_file:
         raise _wrong(source, "delegation: at most one of actor_jwks_url, actor_jwks_file")
     _check_unique(source, "subject_issuers", [i.issuer for i in config.subject_issuers])
     _check_unique(source, "audiences", [a.uri for a in config.audiences])
+    people = config.authorization.operators
+    _check_unique(source, "authorization.operators", [o.name for o in people])
+    # One credential for two names would leave open whom the audit trail means.
+    _check_unique(source, "authorization.operators", [o.credential_sha256 for o in people])
     _check_unique(
-        source, "authorization.operators", [o.name for o in config.authorization.operators]
+        source, "authorization.identities", [i.spiffe_id for i in config.authorization.identities]
     )
+    # RFC 8414 §2; the endpoints' names are made by appending to it.
+    if "?" in config.issuer or "#" in config.issuer:
+        raise _wrong(source, "issuer: expected a URL without query and fragment")
     if config.development:
         return
     if config.authorization.anonymous_roles:

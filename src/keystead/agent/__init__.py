@@ -16,6 +16,7 @@ key, and signs a proof in the TPM for every request. :class:`Workload` is the sa
 
 from keystead.agent.attestation import Binding
 from keystead.agent.auth import KeysteadAuth
+from keystead.agent.channel import ClientCertificate
 from keystead.agent.proofs import DpopSigner
 from keystead.agent.tokens import ACCESS_TOKEN_TYPE, JWT_TYPE
 from keystead.agent.workload import Workload, client
@@ -24,6 +25,7 @@ __all__ = [
     "ACCESS_TOKEN_TYPE",
     "JWT_TYPE",
     "Binding",
+    "ClientCertificate",
     "DpopSigner",
     "KeysteadAuth",
     "Workload",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from dataclasses import dataclass, field
 from typing import Final
 
 import grpc
@@ -39,11 +40,22 @@ _AWAY: Final = frozenset(
 )
 
 
-def open_channel(server: str, *, ca: bytes | None = None) -> grpc.Channel:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientCertificate:
+    """What a host shows a server that wants mTLS: PEM, the chain and its private key."""
+
+    chain: bytes
+    private_key: bytes = field(repr=False)
+
+
+def open_channel(
+    server: str, *, ca: bytes | None = None, certificate: ClientCertificate | None = None
+) -> grpc.Channel:
     """A channel to ``HOST:PORT`` or ``unix:PATH``.
 
     With ``ca`` (PEM) over TLS to a server under that CA; without, over TLS to a server under a
-    public CA, and in the clear only to a Unix socket or a loopback address.
+    public CA, and in the clear only to a Unix socket or a loopback address. ``certificate`` is
+    for servers that ask for one, and only over TLS.
 
     Raises:
         ConfigurationError: ``server`` is neither form.
@@ -55,9 +67,14 @@ def open_channel(server: str, *, ca: bytes | None = None) -> grpc.Channel:
         raise ConfigurationError(
             Reason.CONFIGURATION_INVALID, f"server {server!r}: expected HOST:PORT or unix:PATH"
         )
-    if ca is None and is_loopback(host):
+    if ca is None and certificate is None and is_loopback(host):
         return grpc.insecure_channel(server)
-    return grpc.secure_channel(server, grpc.ssl_channel_credentials(root_certificates=ca))
+    credentials = grpc.ssl_channel_credentials(
+        root_certificates=ca,
+        private_key=certificate.private_key if certificate else None,
+        certificate_chain=certificate.chain if certificate else None,
+    )
+    return grpc.secure_channel(server, credentials)
 
 
 def is_loopback(host: str) -> bool:

@@ -15,7 +15,7 @@ import httpx
 from keystead.agent import attestation, collector
 from keystead.agent.attestation import Binding
 from keystead.agent.auth import KeysteadAuth
-from keystead.agent.channel import open_channel
+from keystead.agent.channel import ClientCertificate, open_channel
 from keystead.agent.endpoint import TokenEndpoint
 from keystead.agent.key_file import WorkloadKey
 from keystead.agent.keys import DEFAULT_ALGORITHM, KeyFolder
@@ -50,6 +50,7 @@ class Workload:
         folder: Path,
         server: str,
         ca: bytes | None = None,
+        certificate: ClientCertificate | None = None,
         issuer: str | None = None,
         spiffe_id: str = "",
         algorithm: str = DEFAULT_ALGORITHM,
@@ -63,6 +64,7 @@ class Workload:
         self._folder = KeyFolder(folder, device=device, algorithm=algorithm)
         self._server = server
         self._ca = ca
+        self._certificate = certificate
         self._issuer = issuer
         self._spiffe_id = spiffe_id
         self._event_log = event_log
@@ -83,6 +85,7 @@ class Workload:
         folder: Path | str,
         server: str,
         ca: bytes | None = None,
+        certificate: ClientCertificate | None = None,
         issuer: str | None = None,
         spiffe_id: str = "",
         algorithm: str = DEFAULT_ALGORITHM,
@@ -95,7 +98,8 @@ class Workload:
 
         ``tcti`` is where the TPM is; ``folder`` keeps the wrapped keys (0700); ``server`` is the
         service's gRPC address, ``HOST:PORT`` or ``unix:PATH``; ``ca`` the PEM of the CA that its
-        certificate is under; ``issuer`` the only issuer to attest to; ``spiffe_id`` which identity
+        certificate is under; ``certificate`` what this host shows where the service wants mTLS;
+        ``issuer`` the only issuer to attest to; ``spiffe_id`` which identity
         is wanted where several registration entries match. ``http`` sends the token requests; it
         stays the caller's to close.
 
@@ -109,6 +113,7 @@ class Workload:
                 folder=Path(folder),
                 server=server,
                 ca=ca,
+                certificate=certificate,
                 issuer=issuer,
                 spiffe_id=spiffe_id,
                 algorithm=algorithm,
@@ -160,7 +165,7 @@ class Workload:
         with self._attesting:
             if self._binding is not before and self._binding is not None:
                 return self._binding  # another thread did it while this one waited
-            with open_channel(self._server, ca=self._ca) as channel:
+            with open_channel(self._server, ca=self._ca, certificate=self._certificate) as channel:
                 done = attestation.attest(
                     channel,
                     device=self.device,
@@ -283,6 +288,7 @@ def client(
     server: str,
     tcti: str = DEFAULT_TCTI,
     ca: bytes | None = None,
+    certificate: ClientCertificate | None = None,
     spiffe_id: str = "",
 ) -> Iterator[httpx.Client]:
     """An ``httpx.Client`` whose requests carry a token bound to the key in this host's TPM.
@@ -291,7 +297,12 @@ def client(
     :meth:`Workload.open` and :meth:`Workload.auth`; so are the errors.
     """
     with Workload.open(
-        tcti=tcti, folder=folder, server=server, ca=ca, spiffe_id=spiffe_id
+        tcti=tcti,
+        folder=folder,
+        server=server,
+        ca=ca,
+        certificate=certificate,
+        spiffe_id=spiffe_id,
     ) as workload:
         auth = workload.auth(subject_token, audience=audience, scope=scope)
         with httpx.Client(auth=auth) as http:

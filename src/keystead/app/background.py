@@ -9,25 +9,32 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 import structlog
 
 from keystead.config import AuditConfig
-from keystead.errors import KeysteadError
+from keystead.errors import KeysteadError, Reason
 from keystead.service.keyring import Keyring
 from keystead.service.trail import Trail
 
 KEY_ROTATION_LOOK_S = 10
 """How often pending keys are looked at; they wait for hours."""
 
+Stop = Callable[[KeysteadError], None]
 Task = Callable[[], Coroutine[None, None, None]]
 
 log = structlog.get_logger("keystead")
 
 
 @contextlib.asynccontextmanager
-async def background(keyring: Keyring, trail: Trail, audit: AuditConfig) -> AsyncIterator[None]:
-    """Key rotation, checkpoints and the counts of refusals, until the service stops."""
+async def background(
+    keyring: Keyring, trail: Trail, audit: AuditConfig, *, stop: Stop
+) -> AsyncIterator[None]:
+    """Key rotation, checkpoints and the counts of refusals, until the service stops.
+
+    ``stop`` is called when the trail turns out to be an older copy: going on would issue tokens
+    that no later checkpoint could vouch for.
+    """
     tasks = [
-        asyncio.create_task(_every(KEY_ROTATION_LOOK_S, keyring.advance)),
-        asyncio.create_task(_every(audit.checkpoint_every_s, trail.seal_if_grown)),
-        asyncio.create_task(_every(audit.aggregate_refusals_s, trail.flush_refusals)),
+        asyncio.create_task(_every(KEY_ROTATION_LOOK_S, keyring.advance, stop)),
+        asyncio.create_task(_every(audit.checkpoint_every_s, trail.seal_if_grown, stop)),
+        asyncio.create_task(_every(audit.aggregate_refusals_s, trail.flush_refusals, stop)),
     ]
     try:
         yield
@@ -36,20 +43,22 @@ async def background(keyring: Keyring, trail: Trail, audit: AuditConfig) -> Asyn
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         for last in (trail.flush_refusals, trail.seal_if_grown):
-            await _try(last)
+            await _try(last, stop)
 
 
-async def _every(seconds: int, action: Task) -> None:
+async def _every(seconds: int, action: Task, stop: Stop) -> None:
     while True:
         await asyncio.sleep(seconds)
-        await _try(action)
+        await _try(action, stop)
 
 
-async def _try(action: Task) -> None:
+async def _try(action: Task, stop: Stop) -> None:
     """A part that is away now is asked again the next time."""
     try:
         await action()
     except KeysteadError as error:
+        if error.reason is Reason.AUDIT_ROLLED_BACK:
+            stop(error)
         log.warning(
             "background task failed",
             task=getattr(action, "__qualname__", ""),

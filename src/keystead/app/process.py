@@ -20,7 +20,7 @@ ADMIN_SOCKET = "admin/keystead.sock"
 BANNER = """\
 ************************************************************************
 *  EMULATED HARDWARE: the keys of this service are in a software TPM.  *
-*  For development and CI only. Tokens say "hardware": false.          *
+*  For development and CI only, whatever its tokens say.               *
 ************************************************************************"""
 
 
@@ -57,7 +57,7 @@ async def _serve(config: Config, *, base: Path, as_json: bool) -> int:
     folder = base / config.storage.folder
     admin_socket = base / (config.server.admin_socket or ADMIN_SOCKET)
     if not admin_socket.parent.exists():
-        admin_socket.parent.mkdir(mode=0o700)
+        admin_socket.parent.mkdir(mode=0o700, parents=True)
     async with running_service(config, base=base) as service:
         doors = Doors(
             service.use_cases,
@@ -73,7 +73,10 @@ async def _serve(config: Config, *, base: Path, as_json: bool) -> int:
             "state": str(folder.parent if config.development else folder),
         }
         _announce(config, addresses, as_json=as_json)
+        service.broken.add_done_callback(lambda _: doors.ask_to_stop())
         await doors.run_until_stopped()
+        if service.broken.done():
+            raise service.broken.result()
     return 0
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from keystead.config import Config, ListenerConfig, SubjectIssuerConfig
 from keystead.delegation.audiences import Audience, Audiences
+from keystead.errors import ConfigurationError, Malformed, Reason
 from keystead.identity.federation import SubjectIssuer
-from keystead.identity.spiffe import parse_spiffe_id
+from keystead.identity.spiffe import check_trust_domain, parse_spiffe_id
 from keystead.identity.subject_claims import TokenType
 from keystead.model import SpiffeId
 from keystead.server.limits import Limits
@@ -86,9 +89,33 @@ def operators(config: Config) -> list[Operator]:
 def identities(config: Config) -> dict[SpiffeId, Role]:
     """What client certificates stand for."""
     return {
-        parse_spiffe_id(identity.spiffe_id): Role(identity.role)
-        for identity in config.authorization.identities
+        _spiffe_id(identity.spiffe_id, f"authorization.identities[{at}].spiffe_id"): Role(
+            identity.role
+        )
+        for at, identity in enumerate(config.authorization.identities)
     }
+
+
+def trust_domain(config: Config) -> str:
+    """The trust domain, once it is known to be one."""
+    with _named("trust_domain"):
+        check_trust_domain(config.trust_domain)
+    return config.trust_domain
+
+
+def _spiffe_id(text: str, where: str) -> SpiffeId:
+    with _named(where):
+        return parse_spiffe_id(text)
+
+
+@contextmanager
+def _named(where: str) -> Iterator[None]:
+    """What a stage finds wrong becomes a wrong entry of the configuration."""
+    try:
+        yield
+    except Malformed as error:
+        detail = f"{where}: {error.detail or error.reason}"
+        raise ConfigurationError(Reason.CONFIGURATION_INVALID, detail) from None
 
 
 def anonymous_roles(config: Config) -> frozenset[Role]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from keystead.appraisal.policy import AppraisalPolicy, load_policy
 from keystead.audit import HashChain, RefusalAggregator
 from keystead.config import Config
 from keystead.delegation.policy import DelegationPolicy
-from keystead.errors import ConfigurationError, Reason
+from keystead.errors import ConfigurationError, KeysteadError, Reason
 from keystead.hardware.tpm2 import Tpm2Device
 from keystead.model import AuditAction, AuditEvent, PutFact, SignerTier
 from keystead.relying.replay import ReplayMemory
@@ -39,6 +40,8 @@ from keystead.system.entropy import SystemEntropy
 STORE_FILE = "keystead.sqlite3"
 VERIFICATION_REPLAY_CAPACITY = 1 << 18
 """Proofs that VerificationService remembers: 2,000 a second for their window of two minutes."""
+POLICY_DIGEST_CHARS = 16
+"""Enough to tell two versions of one file apart in the audit trail."""
 FACT_APPRAISAL_POLICY = "policy.appraisal"
 FACT_DELEGATION_POLICY = "policy.delegation"
 
@@ -48,6 +51,8 @@ class Policies:
     """The two policies, read and checked."""
 
     appraisal: AppraisalPolicy
+    appraisal_digest: str
+    """Of the file: a change is a change, also where nobody counted the version up."""
     delegation: DelegationPolicy
 
 
@@ -60,6 +65,8 @@ class Service:
     trail: Trail
     config: Config
     queue_depth: Callable[[], int]
+    broken: asyncio.Future[KeysteadError]
+    """Done when the service must not go on."""
 
 
 def load_policies(config: Config, *, base: Path) -> Policies:
@@ -69,8 +76,10 @@ def load_policies(config: Config, *, base: Path) -> Policies:
         text = path.read_text()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(Reason.CONFIGURATION_INVALID, f"{path}: {error}") from None
+    appraisal = base / config.attestation.policy
     return Policies(
-        appraisal=load_policy(base / config.attestation.policy),
+        appraisal=load_policy(appraisal),
+        appraisal_digest=hashlib.sha256(appraisal.read_bytes()).hexdigest()[:POLICY_DIGEST_CHARS],
         delegation=DelegationPolicy.parse(text),
     )
 
@@ -90,6 +99,8 @@ async def running_service(config: Config, *, base: Path) -> AsyncIterator[Servic
             queue_limit=config.tpm2.queue_limit,
             ek_order=config.tpm2.ek_order,
             counter_index=config.tpm2.counter_index,
+            owner_auth=_password(base, config.tpm2.owner_auth_file),
+            endorsement_auth=_password(base, config.tpm2.endorsement_auth_file),
         )
         stack.callback(device.close)
         tier = await _tier(config, device)
@@ -98,7 +109,12 @@ async def running_service(config: Config, *, base: Path) -> AsyncIterator[Servic
         await service.trail.open()
         await service.keyring.open()
         await _record_start(config, policies, store)
-        async with background(service.keyring, service.trail, config.audit):
+
+        def stop(error: KeysteadError) -> None:
+            if not service.broken.done():
+                service.broken.set_result(error)
+
+        async with background(service.keyring, service.trail, config.audit, stop=stop):
             yield service
 
 
@@ -163,7 +179,7 @@ def _wire(
         ),
         keys=Keys(issuer=config.issuer, keyring=keyring, hardware=device, store=store, clock=clock),
         identities=Identities(
-            trust_domain=config.trust_domain,
+            trust_domain=settings.trust_domain(config),
             store=store,
             clock=clock,
             default_binding_ttl_s=config.attestation.binding_ttl_s,
@@ -185,7 +201,25 @@ def _wire(
         trail=trail,
         config=config,
         queue_depth=device.queue_depth,
+        broken=asyncio.get_running_loop().create_future(),
     )
+
+
+def _password(base: Path, name: str | None) -> bytes:
+    """A TPM hierarchy's password from its file, without the line's end; empty without a file."""
+    if name is None:
+        return b""
+    path = base / name
+    try:
+        if path.stat().st_mode & 0o077:
+            raise ConfigurationError(
+                Reason.PERMISSIONS_TOO_OPEN, f"{path}: open to other users, expected mode 0600"
+            )
+        return path.read_bytes().rstrip(b"\r\n")
+    except OSError as error:
+        raise ConfigurationError(
+            Reason.CONFIGURATION_INVALID, f"{path}: {error.strerror}"
+        ) from None
 
 
 async def _tier(config: Config, device: Tpm2Device) -> SignerTier:
@@ -236,7 +270,7 @@ async def _record_start(config: Config, policies: Policies, store: SqliteStore) 
     """The start, and each policy that is not the one of the last start."""
     now = SystemClock().now()
     versions = {
-        FACT_APPRAISAL_POLICY: f"{policies.appraisal.id}@{policies.appraisal.version}",
+        FACT_APPRAISAL_POLICY: f"{policies.appraisal.name} {policies.appraisal_digest}",
         FACT_DELEGATION_POLICY: policies.delegation.version,
     }
     events = [

@@ -8,6 +8,7 @@ from typing import Final
 from keystead.appraisal import tpm2
 from keystead.appraisal.policy import AppraisalPolicy
 from keystead.appraisal.result import AttestationResult
+from keystead.errors import EvidenceRejected, Reason
 from keystead.evidence import kinds
 from keystead.evidence.envelope import Submission
 from keystead.evidence.kinds import Evidence
@@ -36,4 +37,8 @@ def appraise_saved(
     Raises Malformed, or EvidenceRejected with the reason and the number of the step; for ``tpm2``
     without a trusted AK certificate always, with ak_not_bound_to_ek once all else has passed.
     """
-    return SAVED[submission.kind](kinds.parse(submission), policy, now)
+    evidence = kinds.parse(submission)
+    appraiser = SAVED.get(submission.kind)
+    if appraiser is None:
+        raise EvidenceRejected(Reason.KIND_UNSUPPORTED, f"no appraiser for {submission.kind}")
+    return appraiser(evidence, policy, now)

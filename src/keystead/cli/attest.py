@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from keystead.agent.channel import ClientCertificate
 from keystead.agent.collector import endorsement
 from keystead.agent.workload import DEFAULT_TCTI, Workload
 from keystead.cli.output import print_fields, print_json, time_text
@@ -23,6 +24,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tcti", default=DEFAULT_TCTI, help="the TPM (default: %(default)s)")
     parser.add_argument("--server", metavar="ADDRESS", help="HOST:PORT or unix:PATH")
     parser.add_argument("--ca", type=Path, metavar="FILE", help="PEM of the server's CA")
+    parser.add_argument(
+        "--certificate", type=Path, metavar="FILE", help="PEM of this host's certificate (mTLS)"
+    )
+    parser.add_argument("--private-key", type=Path, metavar="FILE", help="PEM of its key")
     parser.add_argument("--issuer", metavar="URL", help="the only issuer to attest to")
     parser.add_argument("--folder", type=Path, metavar="DIR", help="where the wrapped keys are")
     parser.add_argument(
@@ -49,6 +54,7 @@ def run(options: argparse.Namespace) -> int:
         folder=options.folder,
         server=options.server,
         ca=None if options.ca is None else _read(options.ca),
+        certificate=_certificate(options),
         issuer=options.issuer,
         spiffe_id=options.spiffe_id,
     ) as workload:
@@ -64,6 +70,16 @@ def run(options: argparse.Namespace) -> int:
         options,
     )
     return 0
+
+
+def _certificate(options: argparse.Namespace) -> ClientCertificate | None:
+    if options.certificate is None and options.private_key is None:
+        return None
+    if options.certificate is None or options.private_key is None:
+        raise Malformed(Reason.PARAMETER_MISSING, "--certificate and --private-key go together")
+    return ClientCertificate(
+        chain=_read(options.certificate), private_key=_read(options.private_key)
+    )
 
 
 def _endorsement_key(options: argparse.Namespace) -> dict[str, object]:

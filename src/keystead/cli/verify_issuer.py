@@ -79,18 +79,18 @@ class _Issuer:
         self._base = url.rstrip("/")
 
     def prove_all(self, anchors: AnchorSet) -> list[dict[str, object]]:
-        """One row for each key; a token key that the document does not list is a row too."""
+        """One row for each key; a key of the JWKS that is not proved for tokens is a row too."""
         document = self._ask("GET", KEYS_PATH)
         if json.get_str(document, "issuer") != self._url:
             raise Rejected(Reason.ISSUER_MISMATCH, "the keys document names another issuer")
         entries = json.get_object_list(document, "keys", max_items=MAX_KEYS)
-        rows = [self._prove(entry, anchors) for entry in entries if entry.get("provable") is True]
-        listed = {row["kid"] for row in rows if row["purpose"] == "token"}
-        retired = {entry.get("kid") for entry in entries if entry.get("provable") is not True}
-        for key in parse_set(self._ask("GET", JWKS_PATH)):
-            if key.kid not in listed | retired or key.kid != key.thumbprint:
+        rows = [self._prove(entry, anchors) for entry in entries]
+        proved = {row["kid"] for row in rows if row["purpose"] == "token" and row["proved"]}
+        published = parse_set(self._ask("GET", JWKS_PATH))
+        for key in published:
+            if key.kid not in proved or key.kid != key.thumbprint:
                 rows.append(_refused(str(key.kid), "token", Reason.KEY_UNKNOWN, None))
-        if not listed:
+        if not len(published) or published.skipped:
             rows.append(_refused("", "token", Reason.KEY_UNKNOWN, None))
         return rows
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final, TypeAlias
 
+from keystead.errors import Malformed, Reason
 from keystead.evidence import tpm2
 from keystead.evidence.envelope import Submission
 from keystead.evidence.tpm2 import Tpm2Evidence
@@ -20,4 +21,7 @@ KINDS: Final[Mapping[EvidenceKind, Callable[[Submission], Evidence]]] = {
 
 def parse(submission: Submission) -> Evidence:
     """The evidence of ``submission``, by the parser of its kind; ``Malformed``."""
-    return KINDS[submission.kind](submission)
+    parser = KINDS.get(submission.kind)
+    if parser is None:
+        raise Malformed(Reason.KIND_UNSUPPORTED, f"no parser for {submission.kind}")
+    return parser(submission)

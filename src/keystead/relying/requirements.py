@@ -25,7 +25,7 @@ class ResidencyRequirement:
     max_age_s: int | None = None
     """How old ``verified_at`` may be."""
     policies: frozenset[str] | None = None
-    """The appraisal policies (``name/version``) that are good enough; None: any."""
+    """The appraisal policies (``id@version``) that are good enough; None: any."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

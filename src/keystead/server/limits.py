@@ -51,6 +51,11 @@ ATTEST_IDLE_S = 30.0
 """Between two messages of that conversation: a quote and a certification of a slow chip."""
 STREAM_IDLE_S = 300.0
 """A verification stream without a message for so long gives its place to another."""
+REQUEST_SHARE = 4
+"""One caller may have a quarter of the requests in flight, so that nobody has all of them. Behind
+a proxy all callers are one: raise ``concurrent_requests``, or let the proxy pass TLS through."""
+LOCAL_PLACES = 32
+"""Requests, and streams, of the administration socket: apart, so that no stranger fills them."""
 STREAM_SHARE = 4
 """One caller may hold a quarter of the streams, so that nobody holds all of them."""
 RETRY_STREAMS_S = 5
@@ -153,7 +158,9 @@ class Admission:
 
     def __init__(self, limits: Limits, *, monotonic: Callable[[], float]) -> None:
         self.limits = limits
-        self.requests = Places(limits.concurrent_requests)
+        self.requests = Places(limits.concurrent_requests, share=REQUEST_SHARE)
+        self.local_requests = Places(LOCAL_PLACES)
+        self.local_streams = Places(LOCAL_PLACES, retry_after_s=RETRY_STREAMS_S)
         self.streams = Places(
             limits.concurrent_streams, share=STREAM_SHARE, retry_after_s=RETRY_STREAMS_S
         )

@@ -126,7 +126,7 @@ class Keyring:
             await self._store.apply([PutFact(name=FACT_EK, value=seen)], events=())
         elif known != seen:
             raise ConfigurationError(
-                Reason.CONFIGURATION_INVALID,
+                Reason.KEYS_OF_ANOTHER_TPM,
                 "this state folder's keys were made by another TPM: give the service that TPM, "
                 "or a new state folder",
             )

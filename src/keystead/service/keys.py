@@ -182,8 +182,8 @@ class Keys:
         key in it, so that the answer is of no use as somebody else's attestation evidence.
         """
         key = self._keyring.get(kid)
-        if key.purpose is KeyPurpose.EXTERNAL or key.state is KeyState.RETIRED:
-            raise Refused(Reason.KEY_PURPOSE, "not one of this issuer's live keys")
+        if key.purpose is KeyPurpose.EXTERNAL:
+            raise Refused(Reason.KEY_PURPOSE, "not one of this issuer's own keys")
         if not MIN_PROOF_NONCE_BYTES <= len(nonce) <= MAX_PROOF_NONCE_BYTES:
             raise Malformed(Reason.MALFORMED, "a nonce has 16 to 64 bytes")
         if max(len(credential_blob), len(encrypted_secret)) > MAX_CREDENTIAL_BYTES:

@@ -9,7 +9,7 @@ from keystead.codec.json import JSON
 from keystead.issuance import request as forms
 from keystead.issuance.signing_keys import OWN_OWNER
 from keystead.jose.algorithms import DEFAULT_ALGORITHMS
-from keystead.model import KeyPurpose, KeyState, SigningKey
+from keystead.model import KeyPurpose, SigningKey
 
 DOCUMENTATION_VERSION = 1
 
@@ -62,7 +62,6 @@ def _key(key: SigningKey) -> dict[str, JSON]:
         "state": key.state.value,
         "tier": key.tier.value,
         "jwk": dict(key.jwk),
-        "provable": key.state is not KeyState.RETIRED,
         "evidence": {
             "kind": "tpm2",
             "ek_public": base64url.encode(evidence.ek_public),

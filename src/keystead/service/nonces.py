@@ -17,6 +17,8 @@ NONCE_WINDOW_S = 120
 """How long a nonce is taken. Longer than a slow TPM needs for one signature, and short enough that
 a proof made in advance on a borrowed machine is soon worth nothing."""
 
+NONCE_STEP = 10
+"""Of RFC 9449 §4.3's list."""
 SECRET_BYTES = 32
 TAG_BYTES = 16
 TIME_BYTES = 8
@@ -38,17 +40,17 @@ class DpopNonces:
     def check(self, nonce: str | None) -> None:
         """ProofRejected: nonce_required without one, nonce_invalid for another's or an old one."""
         if nonce is None:
-            raise ProofRejected(Reason.NONCE_REQUIRED)
+            raise ProofRejected(Reason.NONCE_REQUIRED, step=NONCE_STEP)
         try:
             raw = base64url.decode(nonce[: MAX_NONCE_CHARS + 1], max_bytes=TIME_BYTES + TAG_BYTES)
         except Malformed:
-            raise ProofRejected(Reason.NONCE_INVALID) from None
+            raise ProofRejected(Reason.NONCE_INVALID, step=NONCE_STEP) from None
         at, tag = raw[:TIME_BYTES], raw[TIME_BYTES:]
         if not hmac.compare_digest(tag, self._tag(at)):
-            raise ProofRejected(Reason.NONCE_INVALID)
+            raise ProofRejected(Reason.NONCE_INVALID, step=NONCE_STEP)
         age = self._clock.now() - int.from_bytes(at, "big")
         if not 0 <= age <= NONCE_WINDOW_S:
-            raise ProofRejected(Reason.NONCE_INVALID, "older than its window")
+            raise ProofRejected(Reason.NONCE_INVALID, "older than its window", step=NONCE_STEP)
 
     def _tag(self, at: bytes) -> bytes:
         return hmac.digest(self._secret, at, "sha256")[:TAG_BYTES]

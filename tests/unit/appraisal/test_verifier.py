@@ -1,8 +1,9 @@
 import pytest
 
 from keystead.appraisal.verifier import SAVED, appraise_saved
-from keystead.errors import EvidenceRejected, Reason
-from keystead.evidence.envelope import parse_envelope
+from keystead.errors import EvidenceRejected, Malformed, Reason
+from keystead.evidence import kinds
+from keystead.evidence.envelope import Submission, parse_envelope
 from keystead.model import EvidenceKind, Freshness
 from tests.evidence_builder import (
     NOW,
@@ -17,8 +18,16 @@ from tests.evidence_builder import (
 HOST = Host.make()
 
 
-def test_every_kind_has_a_row() -> None:
-    assert set(SAVED) == set(EvidenceKind)
+def test_what_can_be_read_can_be_appraised() -> None:
+    assert set(SAVED) == set(kinds.KINDS)
+
+
+def test_a_kind_without_an_appraiser_is_refused() -> None:
+    for kind in set(EvidenceKind) - set(SAVED):
+        submission = Submission(kind=kind, nonce=None, key=None, evidence={})
+        with pytest.raises(Malformed) as caught:
+            appraise_saved(submission, policy=appraisal_policy(), now=NOW)
+        assert caught.value.reason is Reason.KIND_UNSUPPORTED
 
 
 def test_saved_evidence_is_affirmed_by_a_trusted_ak_certificate_only() -> None:

@@ -81,7 +81,8 @@ async def test_nobody_else_enrols_or_lists_hosts(it: Installation, caller: Calle
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"ek_public": b""}, Reason.MALFORMED),
+        ({"ek_public": b"", "ek_certificate": b""}, Reason.MALFORMED),
+        ({"ek_public": b"", "ek_certificate": HOST.ek_certificate[:-1]}, Reason.MALFORMED),
         ({"ek_public": HOST.ek.sized[:-1]}, Reason.MALFORMED),
         ({"ek_public": HOST.ek.sized + b"\0"}, Reason.MALFORMED),
         ({"ek_public": HOST.ak.sized, "ek_certificate": b""}, Reason.EK_ATTRIBUTES),
@@ -96,6 +97,13 @@ async def test_a_wrong_enrolment_is_refused(
 ) -> None:
     assert (await refusal(enrol(it, **changes))).reason is reason
     assert await it.identities.hosts(SOCKET) == ()
+
+
+async def test_a_host_can_be_enrolled_by_its_certificate_alone(it: Installation) -> None:
+    by_area = await enrol(it)
+    by_certificate = await enrol(it, ek_public=b"", ek_certificate=HOST.ek_certificate)
+    assert by_certificate.ek == by_area.ek
+    assert by_certificate.ek_public_name == ""
 
 
 @pytest.mark.parametrize("labels", [{"": "v"}, {"n": "v" * 256}, {str(i): "" for i in range(33)}])

@@ -288,8 +288,7 @@ async def test_published_keys_are_ours_alone_and_say_who_can_be_asked(it: Instal
     assert document["prove_uri"] == f"{ISSUER}/.well-known/keystead/keys/prove"
     shown = {key["kid"]: key for key in document["keys"]}
     assert shown.keys() == {key.kid for key in it.keyring.all() if key.owner == "keystead"}
-    assert shown[old.kid]["provable"] is False
-    assert shown[successor.kid]["provable"] is True
+    assert {shown[old.kid]["state"], shown[successor.kid]["state"]} == {"retired", "active"}
     assert {key["purpose"] for key in shown.values()} == {"token", "svid", "status", "ear", "audit"}
 
 
@@ -299,15 +298,21 @@ async def prove(it: Installation, kid: str, nonce: bytes = bytes(32), size: int 
     )
 
 
-async def test_external_and_retired_keys_are_not_proved(it: Installation) -> None:
+async def test_external_keys_are_not_proved(it: Installation) -> None:
     key = await external(it)
+    assert (await refusal(prove(it, key.kid))).reason is Reason.KEY_PURPOSE
+    assert isinstance(await refusal(prove(it, "none")), NotFound)
+
+
+async def test_a_retired_key_is_proved_like_any_other(it: Installation) -> None:
+    """It stands in the JWKS, so whoever believes the JWKS has to be able to ask."""
     old = it.keyring.active(KeyPurpose.TOKEN)
     await it.keys.rotate(ADAM, purpose="token", owner="")
     it.clock.at += PUBLISH_AHEAD_S
     await it.keyring.advance()
-    for kid in (key.kid, old.kid):
-        assert (await refusal(prove(it, kid))).reason is Reason.KEY_PURPOSE
-    assert isinstance(await refusal(prove(it, "none")), NotFound)
+    assert it.keyring.get(old.kid).state is KeyState.RETIRED
+    assert (await refusal(prove(it, old.kid))).reason is Reason.HARDWARE_REFUSED
+    assert "activate_credential" in it.tpm.commands
 
 
 @pytest.mark.parametrize("nonce", [b"", bytes(15), bytes(65)])

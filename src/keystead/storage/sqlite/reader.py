@@ -1,8 +1,7 @@
 """The queries, on a connection that cannot write.
 
 The service holds one of these for look-ups by key, which take some 10 µs and run on the event
-loop, and one on a thread for lists. ``keystead audit`` opens one on the file while the service
-runs or after it stopped.
+loop, and one on a thread for lists. A tool may open one beside the service, or after it.
 """
 
 from __future__ import annotations

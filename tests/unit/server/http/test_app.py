@@ -14,7 +14,7 @@ from keystead.ports import Attestation
 from keystead.server.http import app as http_app
 from keystead.server.http import request as http_request
 from keystead.server.http.request import PEER_SPIFFE_ID
-from keystead.server.limits import Limits
+from keystead.server.limits import REQUEST_SHARE, Limits
 from keystead.service.health import HealthReport
 from keystead.service.keys import IssuerProof
 from tests.doors import (
@@ -572,8 +572,8 @@ async def test_requests_at_once_are_bounded() -> None:
         return TOKEN
 
     use_cases = make_use_cases(tokens=Recorder(exchange=slow, fresh_nonce="n"))
-    app = make_app(use_cases, limits=Limits(concurrent_requests=2))
-    first = [asyncio.create_task(post(app, "/token", a="b")) for _ in range(2)]
+    app = make_app(use_cases, limits=Limits(concurrent_requests=8))
+    first = [asyncio.create_task(post(app, "/token", a="b")) for _ in range(8 // REQUEST_SHARE)]
     await asyncio.sleep(0)
     assert (await post(app, "/token", a="b")).status == 429
     going.set()
