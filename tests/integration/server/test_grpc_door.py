@@ -31,6 +31,7 @@ from keystead.protocol import keystead_v1_pb2 as pb
 from keystead.protocol import keystead_v1_pb2_grpc as rpc
 from keystead.server import Doors, run
 from keystead.server.grpc import attestation, door, verification
+from keystead.server.grpc.server import CALL_SHARE, SPARE_RPCS
 from keystead.server.limits import Limits
 from keystead.service.health import HealthReport
 from keystead.service.roles import Role
@@ -607,3 +608,26 @@ async def test_a_refused_role_is_counted_for_the_audit_trail() -> None:
         code, _, _ = await refusal(service.ListHosts(pb.ListHostsRequest()))
     assert code is grpc.StatusCode.PERMISSION_DENIED
     assert [e.reason for e in use_cases.trail.refusals] == [Reason.ROLE_REQUIRED]
+
+
+async def test_watchers_of_one_caller_leave_calls_for_the_others() -> None:
+    limits = Limits(concurrent_requests=2, concurrent_streams=2)
+    request = health_pb2.HealthCheckRequest()
+    async with open_doors(limits=limits) as doors, channel(doors) as open_channel:
+        watch = health_pb2_grpc.HealthStub(open_channel).Watch
+        watches = [watch(request) for _ in range((2 + 2 + SPARE_RPCS) // CALL_SHARE)]
+        for call in watches:
+            await call.read()
+        assert await refusal(watch(request).read()) == (
+            grpc.StatusCode.RESOURCE_EXHAUSTED,
+            "rate_limited",
+            {"keystead-reason": "rate_limited", "keystead-retry-after-s": "1"},
+        )
+        for call in watches:
+            call.cancel()
+        async with asyncio.timeout(10):
+            while True:
+                with contextlib.suppress(grpc.aio.AioRpcError):
+                    assert await health_of(open_channel) == health_pb2.HealthCheckResponse.SERVING
+                    break
+                await asyncio.sleep(0.01)

@@ -33,6 +33,11 @@ def address_key(context: ServicerContext[Req, Resp]) -> str:
     return rate_key(host.strip("[]"))
 
 
+def key(context: ServicerContext[Req, Resp]) -> str:
+    """What a caller's rate and places are counted under."""
+    return spiffe_id(context) or address_key(context)
+
+
 def authorization(context: ServicerContext[Req, Resp]) -> str | None:
     """The ``authorization`` metadata; Refused(credential_invalid) when there are two."""
     values = [

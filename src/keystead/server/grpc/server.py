@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from keystead.errors import ConfigurationError, Reason
 from keystead.protocol import keystead_v1_pb2 as pb
@@ -16,13 +17,13 @@ from keystead.protocol import keystead_v1_pb2_grpc as rpc
 from keystead.server.admin_folder import check_admin_folder, check_admin_socket, owner_only
 from keystead.server.grpc.attestation import AttestationServicer
 from keystead.server.grpc.audit import AuditServicer
-from keystead.server.grpc.decoding import Registry
+from keystead.server.grpc.calls import Registry
 from keystead.server.grpc.door import Door
 from keystead.server.grpc.identity import IdentityServicer
 from keystead.server.grpc.keys import KeyServicer
 from keystead.server.grpc.tokens import TokenServicer
 from keystead.server.grpc.verification import VerificationServicer
-from keystead.server.limits import MAX_GRPC_METADATA_BYTES, Limits
+from keystead.server.limits import MAX_GRPC_METADATA_BYTES, Limits, Places
 from keystead.server.settings import Listener, TlsFiles
 
 HEALTH_SERVICE = "grpc.health.v1.Health"
@@ -35,6 +36,8 @@ MAX_IDLE_MS = 600_000
 """A connection without a call for ten minutes is closed."""
 SPARE_RPCS = 64
 """Health watchers and reflection, beside what the limits count."""
+CALL_SHARE = 4
+"""One caller may hold a quarter of a listener's calls, whatever they wait for."""
 
 Services = Sequence[str]
 _SERVICES: Services = tuple(
@@ -48,22 +51,22 @@ class GrpcServer:
     def __init__(self, door: Door, *, limits: Limits) -> None:
         self._door = door
         self._health = HealthServicer()
-        self._server = grpc.aio.server(
-            options=_options(limits),
-            maximum_concurrent_rpcs=(
-                limits.concurrent_requests + limits.concurrent_streams + SPARE_RPCS
-            ),
-        )
-        registry = Registry(self._server)
+        calls = limits.concurrent_requests + limits.concurrent_streams + SPARE_RPCS
+        self._server = grpc.aio.server(options=_options(limits), maximum_concurrent_rpcs=calls)
+        places = Places(calls, share=CALL_SHARE)
+        registry = Registry(self._server, places=places, doors=True)
         rpc.add_AttestationServiceServicer_to_server(AttestationServicer(door), registry)
         rpc.add_KeyServiceServicer_to_server(KeyServicer(door), registry)
         rpc.add_TokenServiceServicer_to_server(TokenServicer(door), registry)
         rpc.add_VerificationServiceServicer_to_server(VerificationServicer(door), registry)
         rpc.add_IdentityServiceServicer_to_server(IdentityServicer(door), registry)
         rpc.add_AuditServiceServicer_to_server(AuditServicer(door), registry)
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        standard = cast(grpc.aio.Server, Registry(self._server, places=places, doors=False))
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, standard)
         names = (*_SERVICES, HEALTH_SERVICE, reflection.SERVICE_NAME)
-        reflection.enable_server_reflection(names, self._server)
+        reflection_pb2_grpc.add_ServerReflectionServicer_to_server(  # type: ignore[no-untyped-call]
+            reflection.aio.ReflectionServicer(names), standard
+        )
 
     async def start_tcp(self, listener: Listener) -> str:
         """Listen on TCP; ``host:port`` with the real port. ConfigurationError if it is taken."""
