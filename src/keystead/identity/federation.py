@@ -32,7 +32,7 @@ from keystead.identity.subject_claims import (
 from keystead.jose.jwk import JwkSet
 from keystead.jose.jws import MAX_TOKEN_BYTES, CompactJws, parse_compact
 from keystead.jose.jwt import DEFAULT_LEEWAY_S, Jwt, find_date, verify_jwt
-from keystead.model import Subject
+from keystead.model import Actor, Subject
 
 # What identity providers sign with; each issuer's list may be shorter, never symmetric.
 DEFAULT_SUBJECT_ALGORITHMS = frozenset({"ES256", "RS256", "PS256", "EdDSA"})
@@ -120,7 +120,8 @@ def verify_subject_token(
     6. The client it was issued to is an accepted one (subject_client_refused).
     7. The user signed in before now (claim_invalid), at most ``max_age_s`` ago
        (authentication_insufficient).
-    8. ``scope``, ``act``, ``may_act`` and ``cnf`` can be read completely.
+    8. ``scope``, ``act``, ``may_act`` and ``cnf`` can be read completely, and ``act`` names no
+       actor of this issuer (claim_invalid).
 
     Raises ``Malformed``, ``TokenRejected`` or ``Refused``. Tokens of our own: ``own_tokens``.
     """
@@ -152,7 +153,7 @@ def verify_subject_token(
         auth_time = _check_age(jwt.claims, issuer, now, leeway_s)
     with at_step(8):
         subject = _subject(jwt.claims, issuer, sub=sub, client=client, auth_time=auth_time)
-        return _read(jwt, token_type, issuer, subject)
+        return _read(jwt, token_type, issuer, subject, own_issuer)
 
 
 def _check_declared(token_type: TokenType, issuer: SubjectIssuer) -> None:
@@ -240,7 +241,7 @@ def _subject(
 
 
 def _read(
-    jwt: Jwt, token_type: TokenType, issuer: SubjectIssuer, subject: Subject
+    jwt: Jwt, token_type: TokenType, issuer: SubjectIssuer, subject: Subject, own_issuer: str
 ) -> SubjectClaims:
     if jwt.expires_at is None:
         raise TokenRejected(Reason.CLAIM_MISSING, "exp")
@@ -251,6 +252,20 @@ def _read(
         jti=json.find_str(jwt.claims, "jti", max_chars=MAX_NAME_CHARS),
         scopes=read_scopes(jwt.claims) if issuer.scopes_limit else None,
         may_act=read_may_act(jwt.claims),
-        act=read_act(jwt.claims),
+        act=_foreign_act(read_act(jwt.claims), issuer.issuer, own_issuer),
         jkt=read_jkt(jwt.claims),
+    )
+
+
+def _foreign_act(actor: Actor | None, issuer: str, own_issuer: str) -> Actor | None:
+    """The chain as ``issuer`` tells it, fit to stand in a token of ours: names without ``iss`` are
+    that issuer's, nothing of it was attested here, and no actor of ours is taken from hearsay."""
+    if actor is None:
+        return None
+    if actor.iss == own_issuer:
+        raise TokenRejected(Reason.CLAIM_INVALID, "act names an actor of this issuer")
+    return Actor(
+        sub=actor.sub,
+        iss=actor.iss or issuer,
+        act=_foreign_act(actor.act, issuer, own_issuer),
     )

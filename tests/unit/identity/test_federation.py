@@ -63,6 +63,22 @@ def test_reads_an_access_token_completely() -> None:
     )
 
 
+def test_a_foreign_chain_vouches_for_no_attestation_and_says_whose_its_names_are() -> None:
+    inner = {"sub": "batch", "iss": "https://elsewhere.example", "attestation": "tpm2"}
+    claims = verified(idp_token({"act": {"sub": "portal", "attestation": "tpm2", "act": inner}}))
+    assert claims.act == Actor(
+        sub="portal", iss=IDP, act=Actor(sub="batch", iss="https://elsewhere.example")
+    )
+
+
+@pytest.mark.parametrize("depth", [1, 3])
+def test_step_8_rejects_a_foreign_chain_that_names_actors_of_ours(depth: int) -> None:
+    chain: dict[str, object] = {"sub": "spiffe://example.org/agent/b", "iss": ISSUER}
+    for _ in range(depth - 1):
+        chain = {"sub": "portal", "act": chain}
+    assert refusal(idp_token({"act": chain})) == (Reason.CLAIM_INVALID, 8)
+
+
 def test_peeking_believes_nothing_but_finds_the_keys() -> None:
     origin = peek(idp_token(key="stranger"))
     assert (origin.issuer, origin.kid) == (IDP, "idp-1")
