@@ -53,7 +53,8 @@ async def _every(seconds: int, action: Task, stop: Stop) -> None:
 
 
 async def _try(action: Task, stop: Stop) -> None:
-    """A part that is away now is asked again the next time."""
+    """A part that is away now is asked again the next time; so is one with a bug in it, because a
+    task that ended silently would seal and rotate nothing more."""
     try:
         await action()
     except KeysteadError as error:
@@ -64,4 +65,10 @@ async def _try(action: Task, stop: Stop) -> None:
             task=getattr(action, "__qualname__", ""),
             reason=error.reason.value,
             detail=error.detail,
+        )
+    except Exception as error:
+        log.error(
+            "background task failed unexpectedly",
+            task=getattr(action, "__qualname__", ""),
+            error=repr(error),
         )
