@@ -16,7 +16,7 @@ from keystead.identity.token_kinds import ACCESS_TOKEN_TYP
 from keystead.issuance.claims import DPOP_TOKEN_TYPE
 from keystead.jose.jwk import JwkSet
 from keystead.jose.jwt import verify_jwt
-from keystead.model import GrantId
+from keystead.model import GrantId, Jkt
 
 # RFC 7662 §2.2, RFC 8693 §4, RFC 9470 §6.2, RFC 7800, RFC 9493; the rest are ours.
 _TOLD = (
@@ -54,6 +54,11 @@ def grant_of(claims: Mapping[str, JSON]) -> GrantId | None:
     """The grant that a verified token hangs on."""
     grant = json.find_str(claims, "grant_id", max_chars=MAX_NAME_CHARS)
     return None if grant is None else GrantId(grant)
+
+
+def jkt_of(claims: Mapping[str, JSON]) -> Jkt:
+    """The key that a verified token is bound to; no token of ours is without."""
+    return Jkt(json.get_str(json.get_object(claims, "cnf"), "jkt"))
 
 
 def response(claims: Mapping[str, JSON]) -> dict[str, JSON]:

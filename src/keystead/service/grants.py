@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from keystead.codec.json import JSON
 from keystead.delegation import grants as grant_rules
@@ -57,7 +57,7 @@ class Grants:
             issuer=self._issuer,
             now=self._clock.now(),
         )
-        if claims is None:
+        if claims is None or not await self._is_bound(claims):
             return introspection.INACTIVE
         grant_id = introspection.grant_of(claims)
         if grant_id is not None:
@@ -65,6 +65,12 @@ class Grants:
             if grant is None or grant.revoked_at is not None:
                 return introspection.INACTIVE
         return introspection.response(claims)
+
+    async def _is_bound(self, claims: Mapping[str, JSON]) -> bool:
+        """Whether the token's key still speaks for its agent: without its entry or host it does
+        not, and a token that hangs on no grant has nothing else to be ended by."""
+        bound = await self._store.binding(introspection.jkt_of(claims))
+        return bound is not None and bound.spiffe_id == claims.get("client_id")
 
     async def revoke(self, token: str, *, proofs: Sequence[str]) -> None:
         """RFC 7009 for a refresh token, by the key that holds it; an unknown one is no error."""

@@ -62,6 +62,17 @@ async def test_a_revoked_grants_token_is_inactive(it: Installation, agent: Agent
     assert await it.grants.introspect(API_CALLER, issued.access_token) == INACTIVE
 
 
+async def test_a_token_without_a_grant_is_inactive_once_its_key_is_unbound(
+    it: Installation,
+) -> None:
+    agent = await it.agent(AGENT_B, name="host-b", parent=HOST_B)
+    issued = await it.exchange(agent)
+    assert issued.refresh_token is None and agent.entry is not None
+    assert (await it.grants.introspect(API_CALLER, issued.access_token))["active"] is True
+    await it.identities.remove_entry(OLGA, id=agent.entry.id)
+    assert await it.grants.introspect(API_CALLER, issued.access_token) == INACTIVE
+
+
 async def test_an_ended_or_foreign_or_broken_token_is_just_inactive(
     it: Installation, agent: Agent
 ) -> None:
