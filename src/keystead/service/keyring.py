@@ -33,6 +33,7 @@ from keystead.model import (
     WrappedKey,
 )
 from keystead.ports import Clock, Endorsement, Entropy, SigningHardware, Store
+from keystead.service import stored_keys
 
 OWN_PURPOSES = (
     KeyPurpose.TOKEN,
@@ -89,10 +90,12 @@ class Keyring:
     async def open(self) -> None:
         """Load what is stored; on the first start make the AK and one key of each purpose.
 
-        ConfigurationError as :meth:`check_tpm`.
+        ConfigurationError as :meth:`check_tpm`, and where a stored key is not what this TPM
+        certified for its purpose (:mod:`keystead.service.stored_keys`).
         """
         await self.check_tpm()
         self._attestation_key = await self._load_attestation_key()
+        await self._check_attestation_key()
         await self.reload()
         for purpose in OWN_PURPOSES:
             algorithm = self._algorithm_of(purpose)
@@ -100,8 +103,10 @@ class Keyring:
                 await self.create(purpose, algorithm=algorithm, caller=OWNER, at_once=True)
 
     async def reload(self) -> None:
-        """Read every key again from the store."""
+        """Read every key again from the store; ConfigurationError where one was tampered with."""
         stored = await self._store.keys()
+        for key in stored:
+            stored_keys.check_stored_key(key, ak=self.attestation_key)
         self._keys = {}
         self._keep(*stored)
 
@@ -141,6 +146,13 @@ class Keyring:
             [PutFact(name=FACT_AK, value=made.public + made.private)], events=()
         )
         return made
+
+    async def _check_attestation_key(self) -> None:
+        nonce = self._entropy.token(CERTIFY_NONCE_BYTES)
+        fresh = await self._hardware.certify(
+            self.attestation_key, attestation_key=self.attestation_key, qualifying_data=nonce
+        )
+        stored_keys.check_attestation_key(self.attestation_key, fresh=fresh, nonce=nonce)
 
     @property
     def attestation_key(self) -> WrappedKey:
@@ -229,6 +241,9 @@ class Keyring:
         now = self._clock.now()
         wrapped = await self._hardware.create_signing_key(algorithm)
         public = public_jwk(wrapped)
+        label = stored_keys.label(
+            purpose, owner=owner, algorithm=algorithm, allow_digest=allow_digest
+        )
         key = SigningKey(
             kid=Kid(public.thumbprint),
             purpose=purpose,
@@ -239,7 +254,7 @@ class Keyring:
             allow_digest=allow_digest,
             jwk=tpm2.jwk_members(tpm2.parse_tpm2b_public(wrapped.public)),
             wrapped=wrapped,
-            evidence=await self._evidence(wrapped),
+            evidence=await self._evidence(wrapped, label),
             created_at=now,
             activates_at=now if at_once else now + self._publish_ahead_s,
         )
@@ -248,17 +263,16 @@ class Keyring:
         self._keep(key)
         return key
 
-    async def _evidence(self, wrapped: WrappedKey) -> KeyEvidence:
-        nonce = self._entropy.token(CERTIFY_NONCE_BYTES)
+    async def _evidence(self, wrapped: WrappedKey, label: bytes) -> KeyEvidence:
         certified = await self._hardware.certify(
-            wrapped, attestation_key=self.attestation_key, qualifying_data=nonce
+            wrapped, attestation_key=self.attestation_key, qualifying_data=label
         )
         return KeyEvidence(
             ek_public=self.endorsement.public,
             ek_certificate=self.endorsement.certificate,
             ek_certificate_chain=self.endorsement.chain,
             ak_public=self.attestation_key.public,
-            qualifying_data=nonce,
+            qualifying_data=label,
             certify_attest=certified.attest,
             certify_signature=certified.signature,
         )
