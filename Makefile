@@ -47,6 +47,6 @@ lock:
 
 clean:
 	@if [ -f native/Makefile ]; then $(MAKE) -C native clean; fi
-	@rm -rf .venv build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache .benchmarks
+	@rm -rf tests/node/node_modules .venv build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache .benchmarks
 	@find src tests scripts bench -type d \( -name __pycache__ -o -name '*.egg-info' \) -prune -exec rm -rf {} + 2>/dev/null || true
 	@find src -name '*.so' -delete
