@@ -81,11 +81,11 @@ class Trail(Recorder):
 class Hosts:
     """The part of a store that callers are looked up in."""
 
-    async def hosts(self) -> tuple[EnrolledHost, ...]:
+    async def host_named(self, spiffe_id: SpiffeId) -> EnrolledHost | None:
         host = EnrolledHost(
             ek="ek", ek_public_name="00", spiffe_id=HOST_ID, enrolled_at=1, enrolled_by="op"
         )
-        return (host,)
+        return host if spiffe_id == HOST_ID else None
 
 
 class Chance:

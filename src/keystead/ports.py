@@ -140,6 +140,10 @@ class Store(Protocol):
 
     async def host(self, ek: EkId) -> EnrolledHost | None: ...
 
+    async def host_named(self, spiffe_id: SpiffeId) -> EnrolledHost | None:
+        """As ``host``, by the name that it was enrolled under, which no two hosts share."""
+        ...
+
     async def hosts(self) -> tuple[EnrolledHost, ...]: ...
 
     async def entries(

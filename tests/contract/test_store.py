@@ -309,6 +309,8 @@ async def test_enrolled_hosts_are_found_and_listed_oldest_first(store: Store) ->
     await run(store, EnrolHost(host=host()), EnrolHost(host=other))
     assert await store.host(EK) == host()
     assert await store.host(EkId("ek-3")) is None
+    assert await store.host_named(other.spiffe_id) == other
+    assert await store.host_named(SpiffeId("spiffe://example.org/h3")) is None
     assert await store.hosts() == (other, host())
 
 

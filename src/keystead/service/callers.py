@@ -81,7 +81,7 @@ class Callers:
         roles = set()
         if id in self._identities:
             roles.add(self._identities[id])
-        if any(host.spiffe_id == id for host in await self._store.hosts()):
+        if await self._store.host_named(id) is not None:
             roles.add(Role.HOST)
         return Caller(name=id, spiffe_id=id, roles=frozenset(roles) | self._anonymous.roles)
 

@@ -158,10 +158,10 @@ class Identities:
         return id
 
     async def _host_named(self, id: SpiffeId) -> EnrolledHost:
-        for host in await self._store.hosts():
-            if host.spiffe_id == id:
-                return host
-        raise NotFound(Reason.EK_NOT_ENROLLED, f"no enrolled host is {id}")
+        host = await self._store.host_named(id)
+        if host is None:
+            raise NotFound(Reason.EK_NOT_ENROLLED, f"no enrolled host is {id}")
+        return host
 
     def _event(self, action: AuditAction, caller: Caller, object: str, name: str) -> AuditEvent:
         return AuditEvent(

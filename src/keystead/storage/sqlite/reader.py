@@ -80,6 +80,10 @@ class SqliteReader:
         row = self._one("SELECT body FROM hosts WHERE ek = ?", ek)
         return None if row is None else rows.HOST.decode(row[0])
 
+    def host_named(self, spiffe_id: SpiffeId) -> EnrolledHost | None:
+        row = self._one("SELECT body FROM hosts WHERE spiffe_id = ?", spiffe_id)
+        return None if row is None else rows.HOST.decode(row[0])
+
     def entry(self, id: str) -> RegistrationEntry | None:
         row = self._one("SELECT body FROM entries WHERE id = ?", id)
         return None if row is None else rows.ENTRY.decode(row[0])

@@ -123,6 +123,9 @@ class SqliteStore:
     async def host(self, ek: EkId) -> EnrolledHost | None:
         return self._lookups.host(ek)
 
+    async def host_named(self, spiffe_id: SpiffeId) -> EnrolledHost | None:
+        return self._lookups.host_named(spiffe_id)
+
     async def entry(self, id: str) -> RegistrationEntry | None:
         return self._lookups.entry(id)
 
