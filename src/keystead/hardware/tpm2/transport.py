@@ -137,6 +137,7 @@ class FileTransport:
         if self._file is None:
             raise ConnectionLost("closed")
         try:
+            self._check_silent()
             self._write(self._file, command, deadline)
             if self._work is not None:
                 self._work()
@@ -144,7 +145,7 @@ class FileTransport:
         except OSError as error:
             self.close()
             raise ConnectionLost(str(error)) from error
-        except ConnectionLost:
+        except BaseException:  # an answer may still come, and must not meet another question
             self.close()
             raise
 
@@ -152,6 +153,11 @@ class FileTransport:
         if self._file is not None:
             os.close(self._file)
             self._file = None
+
+    def _check_silent(self) -> None:
+        """What is there before a command was sent would be taken for the command's answer."""
+        if self._poll.poll(0):
+            raise ConnectionLost("the TPM spoke unasked, or is gone")
 
     def _write(self, file: int, command: bytes, deadline: float) -> None:
         view = memoryview(command)

@@ -164,3 +164,35 @@ def test_closing_twice_is_allowed(pair: tuple[Transport, socket.socket]) -> None
     transport.close()
     transport.close()
     theirs.close()
+
+
+def test_bytes_that_answer_nothing_are_not_the_next_answer(
+    pair: tuple[Transport, socket.socket],
+) -> None:
+    """An answer that comes twice, or late, would be taken for that of whatever is asked next."""
+    transport, theirs = pair
+    thread = reply(theirs, OK)
+    assert transport.exchange(COMMAND, deadline=soon()) == OK
+    thread.join()
+    theirs.sendall(OK)
+    with pytest.raises(ConnectionLost, match="unasked"):
+        transport.exchange(COMMAND, deadline=soon())
+    with pytest.raises(ConnectionLost, match="closed"):
+        transport.exchange(COMMAND, deadline=soon())
+    theirs.close()
+
+
+def test_an_exchange_that_was_left_in_the_middle_ends_the_connection(
+    pair: tuple[Transport, socket.socket],
+) -> None:
+    transport, theirs = pair
+
+    def work() -> None:
+        raise RuntimeError("a bug")
+
+    transport.meanwhile(work)
+    with pytest.raises(RuntimeError):
+        transport.exchange(COMMAND, deadline=soon())
+    with pytest.raises(ConnectionLost, match="closed"):
+        transport.exchange(COMMAND, deadline=soon())
+    theirs.close()
