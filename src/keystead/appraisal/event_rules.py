@@ -14,8 +14,8 @@ from typing import Final
 from keystead.codec import eventlog
 from keystead.codec.eventlog import EventLog
 from keystead.codec.hashes import HashAlgorithm
-from keystead.codec.tpm2 import PcrValues
-from keystead.errors import EvidenceRejected, Malformed, Reason
+from keystead.codec.tpm2 import PcrSelection, PcrValues
+from keystead.errors import ConfigurationError, EvidenceRejected, Malformed, Reason
 
 Digests = Mapping[HashAlgorithm, frozenset[bytes]]
 
@@ -44,6 +44,25 @@ class EventLogRules:
     secure_boot_required: bool = False
     allowed: Mapping[int, Digests] = field(default_factory=dict)
     forbidden: Digests = field(default_factory=dict)
+
+
+def check_enforced(rules: EventLogRules, required: PcrSelection, *, path: str) -> None:
+    """ConfigurationError for digests that would never be compared.
+
+    Events are compared only in banks that are quoted, PCR by PCR: a list for a bank that nobody
+    quotes, or that leaves a PCR out, would look like a rule and refuse nothing.
+    """
+    explained = {(bank, index) for bank, index in required.pairs() if index in rules.pcrs}
+    for index, digests in rules.allowed.items():
+        for bank in digests:
+            if (bank, index) not in explained:
+                raise _not_enforced(f"{path}.allowed_digests.{bank.digest_name}.{index}")
+    for bank in rules.forbidden:
+        if bank not in {quoted for quoted, _ in explained}:
+            raise _not_enforced(f"{path}.forbidden_digests.{bank.digest_name}")
+    compared = {index for bank, index in explained if bank in rules.forbidden}
+    if rules.forbidden and rules.pcrs - compared:
+        raise _not_enforced(f"{path}.forbidden_digests, for PCR {min(rules.pcrs - compared)}")
 
 
 def check_replay(
@@ -98,6 +117,12 @@ def secure_boot(log: EventLog, bank: HashAlgorithm) -> bool | None:
     if off in seen:
         return False
     return True if on in seen else None
+
+
+def _not_enforced(place: str) -> ConfigurationError:
+    return ConfigurationError(
+        Reason.CONFIGURATION_INVALID, f"{place}: not a bank in which this PCR is required"
+    )
 
 
 def _check_digests(

@@ -31,7 +31,12 @@ import msgspec
 from msgspec import Meta, Struct
 
 from keystead.appraisal.anchors import AnchorSet, load_anchors, merge
-from keystead.appraisal.event_rules import SECURE_BOOT_PCR, Digests, EventLogRules
+from keystead.appraisal.event_rules import (
+    SECURE_BOOT_PCR,
+    Digests,
+    EventLogRules,
+    check_enforced,
+)
 from keystead.codec.hashes import HashAlgorithm
 from keystead.codec.tpm2 import PcrSelection
 from keystead.codec.tpm2.constants import PCR_COUNT
@@ -261,6 +266,7 @@ def _event_log_rules(table: _EventLogTable, required: PcrSelection) -> EventLogR
         raise _wrong(f"{path}.secure_boot: needs PCR {SECURE_BOOT_PCR} quoted and explained")
     if not rules.allowed.keys() <= rules.pcrs:
         raise _wrong(f"{path}.allowed_digests: a PCR that the log need not explain")
+    check_enforced(rules, required, path=path)
     return rules
 
 

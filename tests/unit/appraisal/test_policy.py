@@ -41,6 +41,16 @@ def rules(text: str, folder: Path) -> Tpm2Policy:
     return found
 
 
+def test_a_forbidden_digest_is_looked_for_in_every_explained_pcr(folder: Path) -> None:
+    """PCR 4 is quoted in another bank than the one whose digests are forbidden."""
+    both = (
+        HEAD + ANCHORS + PCRS + "sha384 = [4]\n" + VALUES + '[tpm2.pcr_values.sha384]\n4 = "any"\n'
+    )
+    events = f'[tpm2.event_log]\nrequired = true\nforbidden_digests.sha256 = ["{ZEROS}"]\n'
+    assert "forbidden_digests, for PCR 4" in refusal(both + events, folder).detail
+    assert rules(both + events + "pcrs = [0, 7]\n", folder).event_log.forbidden
+
+
 def refusal(text: str, folder: Path) -> ConfigurationError:
     with pytest.raises(ConfigurationError) as refused:
         parse_policy(text, folder=folder)
@@ -165,6 +175,14 @@ EVENTS = WHOLE + "[tpm2.event_log]\n"
         (
             EVENTS + 'required = true\nforbidden_digests.sha256 = ["00"]\n',
             "forbidden_digests.sha256",
+        ),
+        (
+            EVENTS + f'required = true\nallowed_digests.sha384.7 = ["{ZEROS + "00" * 16}"]\n',
+            "event_log.allowed_digests.sha384.7",
+        ),
+        (
+            EVENTS + f'required = true\nforbidden_digests.sha384 = ["{ZEROS + "00" * 16}"]\n',
+            "event_log.forbidden_digests.sha384",
         ),
         (
             EVENTS + 'required = true\nforbidden_digests.sha1 = ["00"]\n',
