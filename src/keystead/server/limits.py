@@ -23,6 +23,8 @@ MAX_FORM_FIELDS = 64
 """RFC 8693 §2.1 has nine parameters, of which two may repeat."""
 MAX_CONNECTIONS = 4_096
 """Open HTTP connections, most of them idle between requests; each costs about 20 kB."""
+MAX_CONNECTIONS_OF_ONE = 1_024
+"""Those of one address: nobody alone keeps everybody else out by connecting."""
 MAX_PIPELINED = 16
 """Requests that a connection may send ahead of their answers."""
 MAX_BUCKETS = 16_384

@@ -48,9 +48,9 @@ class Wire:
 
 
 @contextlib.asynccontextmanager
-async def wire(doors: Doors) -> AsyncIterator[Wire]:
+async def wire(doors: Doors, *, address: str = "127.0.0.1") -> AsyncIterator[Wire]:
     host, port = doors.http_address.removeprefix("http://").rsplit(":", 1)
-    reader, writer = await asyncio.open_connection(host, int(port))
+    reader, writer = await asyncio.open_connection(host, int(port), local_addr=(address, 0))
     try:
         yield Wire(reader, writer)
     finally:
@@ -319,6 +319,19 @@ async def test_connections_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
             assert await one_more.rest() == b""
         await clients[0].send(post())
         assert (await clients[0].answer())[0] == 200
+
+
+async def test_connections_of_one_address_leave_room_for_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(protocol, "MAX_CONNECTIONS_OF_ONE", 2)
+    async with open_doors() as doors, contextlib.AsyncExitStack() as stack:
+        mine = [await stack.enter_async_context(wire(doors)) for _ in range(3)]
+        assert await mine[2].rest() == b""
+        other = await stack.enter_async_context(wire(doors, address="127.0.0.2"))
+        for client in (*mine[:2], other):
+            await client.send(post())
+            assert (await client.answer())[0] == 200
 
 
 async def test_a_websocket_gets_an_http_answer() -> None:

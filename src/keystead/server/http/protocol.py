@@ -17,9 +17,11 @@ from keystead.server.limits import (
     BODY_DEADLINE_S,
     HEAD_DEADLINE_S,
     MAX_CONNECTIONS,
+    MAX_CONNECTIONS_OF_ONE,
     MAX_DISCARDED_BYTES,
     MAX_HEAD_BYTES,
     MAX_PIPELINED,
+    rate_key,
 )
 
 BODY_GRACE_S = 2.0
@@ -36,6 +38,7 @@ class DoorProtocol(HttpToolsProtocol):
     """One connection."""
 
     _head_bytes = 0
+    _address = ""
     _discarded_bytes = 0
     _framing_bytes = 0
     """What came since the last byte of a body, other than a head: chunk sizes, trailers."""
@@ -50,13 +53,23 @@ class DoorProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A new connection; the first request's headers have a deadline."""
         super().connection_made(transport)
-        if len(self.connections) > MAX_CONNECTIONS:
+        self._address = rate_key(self.client[0]) if self.client is not None else ""
+        if len(self.connections) > MAX_CONNECTIONS or self._of_this_address_too_many():
             transport.abort()
             return
         id = peer_spiffe_id(transport)
         if id is not None:
             self._extensions = {PEER_SPIFFE_ID: id}
         self._arm(HEAD_DEADLINE_S)
+
+    def _of_this_address_too_many(self) -> bool:
+        if len(self.connections) <= MAX_CONNECTIONS_OF_ONE:
+            return False
+        same = sum(
+            isinstance(other, DoorProtocol) and other._address == self._address
+            for other in self.connections
+        )
+        return same > MAX_CONNECTIONS_OF_ONE
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The end, ours or the client's."""
