@@ -105,6 +105,7 @@ THIRD_PARTY: dict[str, set[str]] = {
     "prometheus_client": {"server"},
     "structlog": {"service", "server", "hardware", "storage", "system", "app", "agent", "cli"},
     "cedarpy": {"delegation"},
+    "cbor2": {"codec.cbor"},
     "sqlite3": {"storage"},  # of the standard library, but a database driver all the same
     "rich": {"cli", "demo"},
     "pytest": {"testing"},
@@ -121,6 +122,7 @@ NOT_FOR_RELYING_PARTIES = [
     "msgspec",
     "httpx",
     "cedarpy",
+    "cbor2",
     "prometheus_client",
     "structlog",
     "rich",

@@ -31,23 +31,32 @@ import msgspec
 from msgspec import Meta, Struct
 
 from keystead.appraisal.anchors import AnchorSet, load_anchors, merge
+from keystead.appraisal.app_attest_policy import (
+    AppAttestPolicy,
+    AppAttestTable,
+    app_attest_policy,
+)
+from keystead.appraisal.aws_nitro_policy import NitroPolicy, NitroTable, nitro_policy
 from keystead.appraisal.event_rules import (
     SECURE_BOOT_PCR,
     Digests,
     EventLogRules,
     check_enforced,
 )
+from keystead.appraisal.policy_tables import (
+    DEFAULT_MAX_AGE_S,
+    MaxAge,
+    empty,
+    wrong,
+)
 from keystead.codec.hashes import HashAlgorithm
 from keystead.codec.tpm2 import PcrSelection
 from keystead.codec.tpm2.constants import PCR_COUNT
-from keystead.errors import ConfigurationError, Malformed, Reason
+from keystead.errors import ConfigurationError, Malformed
 from keystead.model import AnchorClass
 
 MAX_POLICY_BYTES: Final = 1 << 20
 """Some thousand reference values; anything larger is not a policy."""
-
-DEFAULT_MAX_AGE_S: Final = 3_600
-"""How long an attestation result is believed where the policy does not say."""
 
 _BANKS: Final = {bank.digest_name: bank for bank in HashAlgorithm if bank is not HashAlgorithm.SHA1}
 _TPM_CLASSES = Literal["tpm", "virtual-tpm", "emulated"]
@@ -82,7 +91,9 @@ class AppraisalPolicy:
 
     id: str
     version: int
-    tpm2: Tpm2Policy | None
+    tpm2: Tpm2Policy | None = None
+    aws_nitro: NitroPolicy | None = None
+    app_attest: AppAttestPolicy | None = None
 
     @property
     def name(self) -> str:
@@ -96,9 +107,9 @@ def load_policy(path: Path) -> AppraisalPolicy:
         with path.open("rb") as stream:
             data = stream.read(MAX_POLICY_BYTES + 1)
     except OSError as error:
-        raise _wrong(f"{path}: {error.strerror}") from error
+        raise wrong(f"{path}: {error.strerror}") from error
     if len(data) > MAX_POLICY_BYTES:
-        raise _wrong(f"{path}: more than {MAX_POLICY_BYTES} bytes")
+        raise wrong(f"{path}: more than {MAX_POLICY_BYTES} bytes")
     try:
         return parse_policy(data, folder=path.parent)
     except ConfigurationError as error:
@@ -113,11 +124,17 @@ def parse_policy(data: bytes | str, *, folder: Path) -> AppraisalPolicy:
     try:
         table = msgspec.toml.decode(data, type=_PolicyTable)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise _wrong(str(error)) from error
-    if table.tpm2 is None:
-        raise _empty("tpm2: no kind of evidence has rules")
+        raise wrong(str(error)) from error
+    kinds = {name for name in table.__struct_fields__ if name not in ("id", "version")}
+    if all(getattr(table, name) is None for name in kinds):
+        raise empty("tpm2: no kind of evidence has rules")
+    tpm2, nitro, app = table.tpm2, table.aws_nitro, table.app_attest
     return AppraisalPolicy(
-        id=table.id, version=table.version, tpm2=_tpm2_policy(table.tpm2, folder)
+        id=table.id,
+        version=table.version,
+        tpm2=None if tpm2 is None else _tpm2_policy(tpm2, folder),
+        aws_nitro=None if nitro is None else nitro_policy(nitro, folder),
+        app_attest=None if app is None else app_attest_policy(app, folder),
     )
 
 
@@ -146,20 +163,22 @@ class _Tpm2Table(_Table, frozen=True):
     event_log: _EventLogTable = _EventLogTable()
     require_key_policy: dict[str, list[_PCR]] | None = None
     accept_ak_certificate: bool = False
-    max_age_s: Annotated[int, Meta(ge=1, le=366 * 86_400)] = DEFAULT_MAX_AGE_S
+    max_age_s: MaxAge = DEFAULT_MAX_AGE_S
 
 
 class _PolicyTable(_Table, frozen=True):
     id: _NAME
     version: Annotated[int, Meta(ge=1)]
     tpm2: _Tpm2Table | None = None
+    aws_nitro: NitroTable | None = msgspec.field(name="aws-nitro", default=None)
+    app_attest: AppAttestTable | None = msgspec.field(name="app-attest", default=None)
 
 
 def _tpm2_policy(table: _Tpm2Table, folder: Path) -> Tpm2Policy:
     anchors = _anchors(table, folder)
     required = _selection(table.required_pcrs, "tpm2.required_pcrs")
     if not required.banks:
-        raise _empty("tpm2.required_pcrs: no PCR is required")
+        raise empty("tpm2.required_pcrs: no PCR is required")
     return Tpm2Policy(
         anchors=anchors,
         allowed_anchor_classes=_classes(table, anchors),
@@ -174,7 +193,7 @@ def _tpm2_policy(table: _Tpm2Table, folder: Path) -> Tpm2Policy:
 
 def _anchors(table: _Tpm2Table, folder: Path) -> AnchorSet:
     if not table.anchors:
-        raise _empty("tpm2.anchors: no trust anchor")
+        raise empty("tpm2.anchors: no trust anchor")
     return merge(
         load_anchors(folder / each.path, anchor_class=AnchorClass(each.anchor_class))
         for each in table.anchors
@@ -187,7 +206,7 @@ def _classes(table: _Tpm2Table, anchors: AnchorSet) -> frozenset[AnchorClass]:
         return anchors.classes
     allowed = frozenset(AnchorClass(each) for each in table.allowed_anchor_classes)
     if not allowed & anchors.classes:
-        raise _empty("tpm2.allowed_anchor_classes: no anchor has one of these classes")
+        raise empty("tpm2.allowed_anchor_classes: no anchor has one of these classes")
     return allowed
 
 
@@ -195,19 +214,19 @@ def _selection(banks: Mapping[str, list[int]], path: str) -> PcrSelection:
     try:
         return PcrSelection.of({_bank(name, path): indexes for name, indexes in banks.items()})
     except Malformed as error:
-        raise _wrong(f"{path}: {error.detail}") from error
+        raise wrong(f"{path}: {error.detail}") from error
 
 
 def _bank(name: str, path: str) -> HashAlgorithm:
     bank = _BANKS.get(name)
     if bank is None:
-        raise _wrong(f"{path}.{name}: the banks that may be used are {', '.join(_BANKS)}")
+        raise wrong(f"{path}.{name}: the banks that may be used are {', '.join(_BANKS)}")
     return bank
 
 
 def _index(text: str, path: str) -> int:
     if text not in _INDEXES:
-        raise _wrong(f"{path}.{text}: expected the number of a PCR, 0 to {PCR_COUNT - 1}")
+        raise wrong(f"{path}.{text}: expected the number of a PCR, 0 to {PCR_COUNT - 1}")
     return _INDEXES[text]
 
 
@@ -225,9 +244,9 @@ def _pcr_values(
     wanted = set(required.pairs())
     given = {(bank, index) for bank, values in found.items() for index in values}
     for bank, index in sorted(wanted - given):
-        raise _empty(f'{path}.{bank.digest_name}.{index}: expected values, or "any" written out')
+        raise empty(f'{path}.{bank.digest_name}.{index}: expected values, or "any" written out')
     for bank, index in sorted(given - wanted):
-        raise _wrong(f"{path}.{bank.digest_name}.{index}: this PCR is not in required_pcrs")
+        raise wrong(f"{path}.{bank.digest_name}.{index}: this PCR is not in required_pcrs")
     return found
 
 
@@ -237,14 +256,14 @@ def _references(
     if value == "any":
         return None
     if not value:
-        raise _empty(f'{path}: expected values, or "any" written out')
+        raise empty(f'{path}: expected values, or "any" written out')
     return _digests(list(value), bank, path)
 
 
 def _digests(texts: list[str], bank: HashAlgorithm, path: str) -> frozenset[bytes]:
     for text in texts:
         if not re.fullmatch(rf"[0-9a-f]{{{2 * bank.digest_size}}}", text):
-            raise _wrong(f"{path}: expected {2 * bank.digest_size} hex digits, got {text!r}")
+            raise wrong(f"{path}: expected {2 * bank.digest_size} hex digits, got {text!r}")
     return frozenset(bytes.fromhex(text) for text in texts)
 
 
@@ -259,13 +278,13 @@ def _event_log_rules(table: _EventLogTable, required: PcrSelection) -> EventLogR
         forbidden=_bank_digests(table.forbidden_digests, f"{path}.forbidden_digests"),
     )
     if not rules.pcrs <= quoted:
-        raise _wrong(f"{path}.pcrs: {sorted(rules.pcrs - quoted)} not in required_pcrs")
+        raise wrong(f"{path}.pcrs: {sorted(rules.pcrs - quoted)} not in required_pcrs")
     if not rules.required and (rules.secure_boot_required or rules.allowed or rules.forbidden):
-        raise _wrong(f"{path}.required: must be true where events have rules")
+        raise wrong(f"{path}.required: must be true where events have rules")
     if rules.secure_boot_required and SECURE_BOOT_PCR not in rules.pcrs:
-        raise _wrong(f"{path}.secure_boot: needs PCR {SECURE_BOOT_PCR} quoted and explained")
+        raise wrong(f"{path}.secure_boot: needs PCR {SECURE_BOOT_PCR} quoted and explained")
     if not rules.allowed.keys() <= rules.pcrs:
-        raise _wrong(f"{path}.allowed_digests: a PCR that the log need not explain")
+        raise wrong(f"{path}.allowed_digests: a PCR that the log need not explain")
     check_enforced(rules, required, path=path)
     return rules
 
@@ -293,15 +312,7 @@ def _key_policy(table: _Tpm2Table, required: PcrSelection) -> PcrSelection | Non
     path = "tpm2.require_key_policy"
     selection = _selection(table.require_key_policy, path)
     if not selection.banks:
-        raise _empty(f"{path}: no PCR")
+        raise empty(f"{path}: no PCR")
     if not set(selection.pairs()) <= set(required.pairs()):
-        raise _wrong(f"{path}: only required_pcrs have values that a key can be held to")
+        raise wrong(f"{path}: only required_pcrs have values that a key can be held to")
     return selection
-
-
-def _wrong(detail: str) -> ConfigurationError:
-    return ConfigurationError(Reason.CONFIGURATION_INVALID, detail)
-
-
-def _empty(detail: str) -> ConfigurationError:
-    return ConfigurationError(Reason.POLICY_EMPTY, detail)

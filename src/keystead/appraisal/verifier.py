@@ -1,30 +1,48 @@
-"""Appraisal of any kind of evidence: one row a kind."""
+"""Appraisal of saved evidence of any kind: one row a kind."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from keystead.appraisal import tpm2
+from keystead.appraisal import app_attest, aws_nitro, tpm2
 from keystead.appraisal.policy import AppraisalPolicy
 from keystead.appraisal.result import AttestationResult
-from keystead.errors import EvidenceRejected, Reason
-from keystead.evidence import kinds
+from keystead.errors import Malformed, Reason
+from keystead.evidence import app_attest as app_attest_evidence
+from keystead.evidence import aws_nitro as aws_nitro_evidence
+from keystead.evidence import tpm2 as tpm2_evidence
 from keystead.evidence.envelope import Submission
-from keystead.evidence.kinds import Evidence
 from keystead.model import EvidenceKind
 
-Appraiser = Callable[[Evidence, AppraisalPolicy, int], AttestationResult]
+Appraiser = Callable[[Submission, AppraisalPolicy, int], AttestationResult]
 
 
-def _saved_tpm2(evidence: Evidence, policy: AppraisalPolicy, now: int) -> AttestationResult:
+def _saved_tpm2(submission: Submission, policy: AppraisalPolicy, now: int) -> AttestationResult:
+    evidence = tpm2_evidence.parse(submission)
     return tpm2.conclude_by_ak_certificate(
         tpm2.appraise(evidence, policy=policy, nonce=None, now=now)
     )
 
 
+def _saved_aws_nitro(
+    submission: Submission, policy: AppraisalPolicy, now: int
+) -> AttestationResult:
+    evidence = aws_nitro_evidence.parse(submission)
+    return aws_nitro.conclude(aws_nitro.appraise(evidence, policy=policy, nonce=None, now=now))
+
+
+def _saved_app_attest(
+    submission: Submission, policy: AppraisalPolicy, now: int
+) -> AttestationResult:
+    evidence = app_attest_evidence.parse(submission)
+    return app_attest.conclude(app_attest.appraise(evidence, policy=policy, nonce=None, now=now))
+
+
 SAVED: Final[Mapping[EvidenceKind, Appraiser]] = {
     EvidenceKind.TPM2: _saved_tpm2,
+    EvidenceKind.AWS_NITRO: _saved_aws_nitro,
+    EvidenceKind.APP_ATTEST: _saved_app_attest,
 }
 """How saved evidence of each kind is appraised, with nobody left to ask."""
 
@@ -37,8 +55,7 @@ def appraise_saved(
     Raises Malformed, or EvidenceRejected with the reason and the number of the step; for ``tpm2``
     without a trusted AK certificate always, with ak_not_bound_to_ek once all else has passed.
     """
-    evidence = kinds.parse(submission)
     appraiser = SAVED.get(submission.kind)
     if appraiser is None:
-        raise EvidenceRejected(Reason.KIND_UNSUPPORTED, f"no appraiser for {submission.kind}")
-    return appraiser(evidence, policy, now)
+        raise Malformed(Reason.KIND_UNSUPPORTED, f"kind {submission.kind}")
+    return appraiser(submission, policy, now)

@@ -1,0 +1,45 @@
+"""The published vectors' own table: what each file is, when it verifies and what it must yield."""
+
+import csv
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VECTORS = ROOT.parent / "shared" / "vectors"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row; ``time`` is Unix seconds, None where the row names none."""
+
+    file: str
+    what: str
+    time: int | None
+    expected: str
+
+    def read(self) -> bytes:
+        """The file's bytes."""
+        return (VECTORS / self.file).read_bytes()
+
+
+def manifest_rows(folder: str) -> list[Row]:
+    """The rows of one folder, in order; none where the vectors are not here."""
+    table = VECTORS / "MANIFEST.tsv"
+    if not table.is_file():
+        return []
+    with table.open(newline="") as stream:
+        return [
+            Row(
+                file=row["file"],
+                what=row["what"],
+                time=_unix(row["verification_time"]),
+                expected=row["expected"],
+            )
+            for row in csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE)
+            if row["file"].startswith(folder + "/")
+        ]
+
+
+def _unix(text: str) -> int | None:
+    return int(datetime.fromisoformat(text).timestamp()) if text else None

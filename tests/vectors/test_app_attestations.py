@@ -1,0 +1,223 @@
+"""App Attest objects of real devices, as the MANIFEST of the published vectors lists them."""
+
+import base64
+import hashlib
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from keystead.appraisal import app_attest
+from keystead.appraisal.app_attest_assertion import verify_assertion
+from keystead.appraisal.policy import AppraisalPolicy, parse_policy
+from keystead.codec.app_attest import parse_assertion, parse_attestation
+from keystead.errors import EvidenceRejected, KeysteadError, Malformed, Reason
+from keystead.evidence.app_attest import AppAttestEvidence
+from keystead.model import AnchorClass, Freshness
+from tests.manifest import Row, manifest_rows
+
+ROWS = manifest_rows("appattest")
+WITH_ASSERTION = [row for row in ROWS if "assertion" in row.what]
+# Of the JSON file's app, which only its receipt names.
+APP_ID = re.compile(rb"[A-Z0-9]{10}\.[A-Za-z0-9.-]{3,80}")
+
+
+def named(row: Row) -> str:
+    return row.file
+
+
+def documents(row: Row) -> dict[str, dict[str, str]]:
+    """The YAML documents of a file by their type: one line a member is all of YAML they use."""
+    found = {}
+    for text in re.split(r"^---$", row.read().decode(), flags=re.MULTILINE):
+        members = dict(re.findall(r"^(\w+): '?([^'\n|]+)'?$", text, re.MULTILINE))
+        if members:
+            found[members["type"]] = members
+    return found
+
+
+def plain(text: str) -> bytes:
+    return base64.b64decode(text, validate=True)
+
+
+def app_id(row: Row) -> str:
+    if row.file.endswith(".json"):
+        attestation = evidence(row).attestation
+        return next(
+            each.decode()
+            for each in APP_ID.findall(attestation.receipt)
+            if hashlib.sha256(each).digest() == attestation.auth_data.rp_id_hash
+        )
+    found = documents(row)["attestation"]
+    return f"{found['teamIdentifier']}.{found['bundleIdentifier']}"
+
+
+def evidence(row: Row) -> AppAttestEvidence:
+    if row.file.endswith(".json"):
+        members: dict[str, str] = json.loads(row.read())
+        parts = (members["attestation"], members["keyId"], members["challenge"])
+    else:
+        members = documents(row)["attestation"]
+        parts = (members["attestationBase64"], members["keyIdBase64"], members["clientDataBase64"])
+    attestation, key_id, client_data = (plain(each) for each in parts)
+    return AppAttestEvidence(
+        nonce=None,
+        key=None,
+        attestation=parse_attestation(attestation),
+        key_id=key_id,
+        client_data=client_data,
+    )
+
+
+def policy(app: str, environment: str = "development") -> AppraisalPolicy:
+    rules = f'[app-attest]\napps = ["{app}"]\nenvironment = "{environment}"'
+    return parse_policy(f'id = "test"\nversion = 3\n{rules}\n', folder=Path())
+
+
+def appraised(row: Row, **changes: Any) -> app_attest.AppAttestAppraisal:
+    found = replace(evidence(row), **changes.pop("evidence", {}))
+    arguments: dict[str, Any] = {"policy": policy(app_id(row)), "nonce": None, "now": row.time}
+    return app_attest.appraise(found, **(arguments | changes))
+
+
+def refusal(row: Row, **changes: Any) -> tuple[Reason, int | None]:
+    with pytest.raises(EvidenceRejected) as refused:
+        appraised(row, **changes)
+    return refused.value.reason, refused.value.step
+
+
+def test_the_table_lists_every_file(vectors: Path) -> None:
+    listed = {row.file for row in ROWS}
+    assert listed == {f"appattest/{path.name}" for path in (vectors / "appattest").iterdir()}
+    assert (len(ROWS), len(WITH_ASSERTION)) == (5, 4)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=named)
+def test_is_affirmed_at_its_time(row: Row) -> None:
+    assert row.expected.startswith("OK")
+    found = appraised(row)
+    assert (found.app_id, found.environment) == (app_id(row), "development")
+    result = app_attest.conclude(found)
+    assert (result.anchor, result.anchor_class) == (
+        "Apple App Attestation Root CA",
+        AnchorClass.TEE,
+    )
+    assert result.freshness is Freshness.BEARER and result.claims["app_id"] == app_id(row)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=named)
+def test_a_development_key_is_not_for_production(row: Row) -> None:
+    rules = policy(app_id(row), environment="production")
+    assert refusal(row, policy=rules) == (Reason.ENVIRONMENT_MISMATCH, 7)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=named)
+def test_each_bad_neighbour_is_refused_by_its_step(row: Row) -> None:
+    good = evidence(row)
+    other = evidence(ROWS[(ROWS.index(row) + 1) % len(ROWS)])
+    attestation, credential = good.attestation, good.attestation.auth_data.credential
+    assert credential is not None
+
+    def bent(**changes: Any) -> dict[str, Any]:
+        return {"evidence": {"attestation": replace(attestation, **changes)}}
+
+    risen = replace(attestation.auth_data, counter=1)
+    foreign = replace(attestation.auth_data, credential=replace(credential, point=bytes(65)))
+    renamed = replace(
+        attestation.auth_data, credential=replace(credential, credential_id=bytes(32))
+    )
+    assert refusal(row, **bent(format="packed")) == (Reason.EVIDENCE_TYPE, 1)
+    assert refusal(row, **bent(x5c=attestation.x5c[:1])) == (Reason.CHAIN_UNTRUSTED, 2)
+    assert refusal(row, now=2_000_000_000) == (Reason.CHAIN_UNTRUSTED, 2)
+    assert refusal(row, now=1_500_000_000) == (Reason.CHAIN_UNTRUSTED, 2)
+    for changes in (
+        {"evidence": {"client_data": good.client_data + b"x"}},
+        bent(x5c=other.attestation.x5c),
+    ):
+        told = refusal(row, **({"now": row.time} | changes))
+        assert told in ((Reason.NONCE_MISMATCH, 3), (Reason.CHAIN_UNTRUSTED, 2))
+    for changes in (
+        {"evidence": {"key_id": other.key_id}},
+        bent(auth_data=foreign),
+        bent(auth_data=renamed),
+    ):
+        assert refusal(row, **changes) == (Reason.KEY_MISMATCH, 4)
+    rules = policy("TEAM123456.com.example")
+    assert refusal(row, policy=rules) == (Reason.APP_MISMATCH, 5)
+    assert refusal(row, **bent(auth_data=risen)) == (Reason.COUNTER_NOT_RISING, 6)
+    assert refusal(row, nonce=bytes(32)) == (Reason.NONCE_MISMATCH, 8)
+
+
+def test_every_flipped_byte_is_refused_or_in_the_receipt(vectors: Path) -> None:
+    row = ROWS[0]
+    good = evidence(row)
+    raw, rules = good.attestation.raw, policy(app_id(row))
+    receipt = raw.index(good.attestation.receipt)
+    for at in [*range(0, receipt, 3), *range(receipt + len(good.attestation.receipt), len(raw))]:
+        bent = raw[:at] + bytes([raw[at] ^ 1]) + raw[at + 1 :]
+        with pytest.raises(KeysteadError):
+            found = replace(good, attestation=parse_attestation(bent))
+            app_attest.appraise(found, policy=rules, nonce=None, now=row.time or 0)
+
+
+def test_cut_at_any_byte_it_is_malformed(vectors: Path) -> None:
+    raw = evidence(ROWS[0]).attestation.raw
+    for size in range(len(raw)):
+        with pytest.raises(Malformed):
+            parse_attestation(raw[:size])
+
+
+# --- assertions ---------------------------------------------------------------------------------
+
+
+def assertion(row: Row) -> tuple[bytes, dict[str, Any]]:
+    members = documents(row)["assertion"]
+    return plain(members["assertionBase64"]), {
+        "key": appraised(row).key,
+        "app_id": app_id(row),
+        "client_data": plain(members["clientDataBase64"]),
+        "last_counter": 0,
+    }
+
+
+def assertion_refusal(row: Row, **changes: Any) -> tuple[Reason, int | None]:
+    data, good = assertion(row)
+    with pytest.raises(EvidenceRejected) as refused:
+        verify_assertion(changes.pop("data", data), **(good | changes))
+    return refused.value.reason, refused.value.step
+
+
+@pytest.mark.parametrize("row", WITH_ASSERTION, ids=named)
+def test_an_assertion_of_the_attested_key_verifies(row: Row) -> None:
+    data, good = assertion(row)
+    found = verify_assertion(data, **good)
+    assert found.counter == int(documents(row)["assertion"]["counter"]) == 1
+    assert (found.key_id, found.app_id) == (evidence(row).key_id, app_id(row))
+    assert "assertion sig OK ctr 1" in row.expected
+
+
+@pytest.mark.parametrize("row", WITH_ASSERTION, ids=named)
+def test_an_assertion_with_one_thing_wrong_is_refused(row: Row) -> None:
+    other = next(each for each in WITH_ASSERTION if each != row)
+    told = assertion_refusal(row, app_id="TEAM123456.com.example")
+    assert told == (Reason.APP_MISMATCH, 1)
+    for changes in (
+        {"client_data": b"other"},
+        {"key": appraised(other).key},
+        {"data": assertion(other)[0]},
+    ):
+        assert assertion_refusal(row, **changes) == (Reason.EVIDENCE_SIGNATURE, 2)
+    for last in (1, 2, 1 << 31):
+        assert assertion_refusal(row, last_counter=last) == (Reason.COUNTER_NOT_RISING, 3)
+
+
+def test_every_changed_or_missing_byte_of_an_assertion_is_refused(vectors: Path) -> None:
+    data, good = assertion(WITH_ASSERTION[0])
+    for at in range(len(data)):
+        with pytest.raises(KeysteadError):
+            verify_assertion(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :], **good)
+        with pytest.raises(Malformed):
+            parse_assertion(data[:at])
