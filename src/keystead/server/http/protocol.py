@@ -65,7 +65,7 @@ class DoorProtocol(HttpToolsProtocol):
     def _of_this_address_too_many(self) -> bool:
         if len(self.connections) <= MAX_CONNECTIONS_OF_ONE:
             return False
-        same = sum(
+        same: int = sum(
             isinstance(other, DoorProtocol) and other._address == self._address
             for other in self.connections
         )
