@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import TextIO
 
 from keystead.cli.output import report_error
-from keystead.errors import KeysteadError
+from keystead.errors import KeysteadError, Malformed, Reason
 
 # Name → (module, one line for --help). A command's module is imported only when it runs, so that
 # `keystead verify-issuer` needs no gRPC and the help needs nothing at all.
@@ -51,7 +51,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(rest)
     try:
         status: int = module.run(options)
-    except KeysteadError as error:
+    except KeysteadError as refusal:
+        return report_error(refusal, as_json=getattr(options, "json", False))
+    except UnicodeEncodeError:
+        error = Malformed(Reason.PARAMETER_INVALID, "text that UTF-8 cannot carry")
         return report_error(error, as_json=getattr(options, "json", False))
     except BrokenPipeError:
         sys.stderr.close()  # the reader of a pipe has gone: nothing more to say

@@ -9,7 +9,14 @@ from pathlib import Path
 import grpc
 
 from keystead.audit import decode_event, parse_checkpoint, verify_log
-from keystead.cli.connection import add_connection_arguments, call, connect, from_rpc, metadata
+from keystead.cli.connection import (
+    add_connection_arguments,
+    call,
+    connect,
+    from_rpc,
+    metadata,
+    number,
+)
 from keystead.cli.output import print_json, print_table, printable, time_text
 from keystead.codec import json
 from keystead.errors import Malformed, Reason
@@ -27,9 +34,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name, what in (("list", "events, oldest first"), ("tail", "events as they come")):
         reading = actions.add_parser(name, help=what)
         add_connection_arguments(reading)
-        reading.add_argument("--after", type=int, default=0, metavar="N", help="a sequence number")
+        reading.add_argument(
+            "--after", type=number, default=0, metavar="N", help="a sequence number"
+        )
         if name == "list":
-            reading.add_argument("--limit", type=int, default=0, metavar="N")
+            reading.add_argument("--limit", type=number, default=0, metavar="N")
     seal = actions.add_parser("checkpoint", help="sign a checkpoint now, to keep elsewhere")
     add_connection_arguments(seal)
     seal.add_argument("--out", type=Path, metavar="FILE", help="write it there")
@@ -80,7 +89,7 @@ def _tail(stub: AuditServiceStub, options: argparse.Namespace) -> None:
 def _checkpoint(stub: AuditServiceStub, options: argparse.Namespace) -> None:
     sealed = call(stub.Checkpoint, pb.CheckpointRequest(), options)
     if options.out is not None:
-        options.out.write_text(sealed.jws + "\n")
+        _keep(options.out, sealed.jws)
     if options.json:
         print_json(
             {"checkpoint": sealed.jws, "sequence": sealed.sequence, "counter": sealed.counter}
@@ -89,6 +98,13 @@ def _checkpoint(stub: AuditServiceStub, options: argparse.Namespace) -> None:
         print(sealed.jws)
     else:
         print(f"{options.out}: {sealed.sequence} events, counter {sealed.counter}")
+
+
+def _keep(path: Path, jws: str) -> None:
+    try:
+        path.write_text(jws + "\n")
+    except OSError as error:
+        raise Malformed(Reason.PARAMETER_INVALID, f"{path}: {error.strerror}") from None
 
 
 def _verify(stub: AuditServiceStub, options: argparse.Namespace) -> None:

@@ -21,8 +21,13 @@ from keystead.errors import KeysteadError, Malformed, Reason, Refused, Unavailab
 CALL_TIMEOUT_S = 30
 """Longer than a slow TPM's key creation."""
 CREDENTIAL_VARIABLE = "KEYSTEAD_CREDENTIAL"
+MAX_CREDENTIAL_FILE_CHARS = 4096
+"""A credential has 47 characters; a larger file is another one."""
 DEV_CREDENTIAL_FILE = "operator.credential"
 ADMIN_SOCKET = Path("admin") / "keystead.sock"
+
+MAX_NUMBER = 2**31 - 1
+"""An int32, the smallest field that an argument becomes."""
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
@@ -53,6 +58,13 @@ def add_connection_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="answer as one JSON document")
 
 
+def number(text: str) -> int:
+    """An argument that is a number, zero or more, and fits every message's field."""
+    if not text.isdecimal() or len(text) > len(str(MAX_NUMBER)) or int(text) > MAX_NUMBER:
+        raise argparse.ArgumentTypeError(f"{text!r} is not 0 to {MAX_NUMBER}")
+    return int(text)
+
+
 @contextmanager
 def connect(options: argparse.Namespace) -> Iterator[grpc.Channel]:
     """A channel to the administration socket; Unavailable says how to start a service."""
@@ -66,7 +78,9 @@ def connect(options: argparse.Namespace) -> Iterator[grpc.Channel]:
 
 def metadata(options: argparse.Namespace) -> list[tuple[str, str]]:
     """The operator's credential, where there is one."""
-    credential = _credential(options)
+    credential = _credential(options).strip()
+    if not credential.isascii() or not credential.isprintable():
+        raise Malformed(Reason.CREDENTIAL_INVALID, "not a line of printable ASCII")
     return [("authorization", f"Bearer {credential}")] if credential else []
 
 
@@ -100,13 +114,14 @@ def _credential(options: argparse.Namespace) -> str:
     if options.credential_file is not None:
         return _read(options.credential_file)
     if CREDENTIAL_VARIABLE in os.environ:
-        return os.environ[CREDENTIAL_VARIABLE].strip()
+        return os.environ[CREDENTIAL_VARIABLE]
     beside = options.state / DEV_CREDENTIAL_FILE
     return _read(beside) if beside.is_file() else ""
 
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text().strip()
-    except OSError as error:
-        raise Malformed(Reason.CREDENTIAL_INVALID, f"{path}: {error.strerror}") from None
+        with path.open() as file:
+            return file.read(MAX_CREDENTIAL_FILE_CHARS)
+    except (OSError, UnicodeDecodeError) as error:
+        raise Malformed(Reason.CREDENTIAL_INVALID, f"{path}: {error}") from None

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 
-from keystead.cli.connection import add_connection_arguments, call, connect
+from keystead.cli.connection import add_connection_arguments, call, connect, number
 from keystead.cli.hosts import parse_label
 from keystead.cli.output import print_fields, print_json, print_table
 from keystead.errors import Malformed, Reason
 from keystead.protocol import keystead_v1_pb2 as pb
 from keystead.protocol.keystead_v1_pb2_grpc import IdentityServiceStub
+
+MAX_INDEX_DIGITS = 2
+"""PCRs are 0 to 23."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a PCR value that the evidence has to show, e.g. sha256:7=…",
     )
     create.add_argument("--label", action="append", default=[], metavar="NAME=VALUE")
-    create.add_argument("--ttl", type=int, default=0, metavar="SECONDS", help="of a binding")
+    create.add_argument("--ttl", type=number, default=0, metavar="SECONDS", help="of a binding")
     remove = actions.add_parser("remove", help="an entry, its bindings and grants")
     add_connection_arguments(remove)
     remove.add_argument("id")
@@ -64,7 +67,7 @@ def _creation(options: argparse.Namespace) -> pb.CreateEntryRequest:
 def _pcr(text: str) -> pb.PcrReference:
     where, equals, values = text.partition("=")
     bank, colon, index = where.partition(":")
-    if not (equals and colon and index.isdecimal()):
+    if not (equals and colon and index.isdecimal() and len(index) <= MAX_INDEX_DIGITS):
         raise Malformed(Reason.PARAMETER_INVALID, f"{text!r} is not BANK:INDEX=HEX")
     return pb.PcrReference(bank=bank, index=int(index), values=values.lower().split(","))
 

@@ -149,7 +149,7 @@ class _Issuer:
                     data += chunk
                     if len(data) > MAX_DOCUMENT_BYTES:
                         raise Rejected(Reason.TOO_LARGE, url)
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise Unavailable(Reason.KEYS_UNAVAILABLE, f"{url}: {error}") from None
         if response.status_code != httpx.codes.OK:
             raise Unavailable(Reason.KEYS_UNAVAILABLE, f"{url}: HTTP {response.status_code}")

@@ -37,7 +37,12 @@ def check_location(location: str) -> None:
     """ConfigurationError unless it is an https URL, a loopback http URL, or a path."""
     if "://" not in location:
         return
-    parts = urlsplit(location)
+    try:
+        parts = urlsplit(location)
+        httpx.URL(location, port=parts.port)  # each is stricter than the other in some places
+    except (ValueError, httpx.InvalidURL) as error:
+        detail = f"{location}: not a URL: {error}"
+        raise ConfigurationError(Reason.CONFIGURATION_INVALID, detail) from None
     if parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK_HOSTS):
         return
     raise ConfigurationError(
