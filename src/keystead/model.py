@@ -519,8 +519,18 @@ class PutFact:
     value: bytes = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RaiseCounter:
+    """Set the counter of ``key`` to ``value``; Replayed (counter_not_rising) unless it was lower,
+    or not there. ``key`` is what a device signs with, ``value`` 0 at its attestation."""
+
+    key: bytes
+    value: int
+
+
 Operation = (
     UseOnce
+    | RaiseCounter
     | PutResult
     | BindKey
     | EnrolHost

@@ -132,6 +132,10 @@ class Store(Protocol):
         decision."""
         ...
 
+    async def counter(self, key: bytes) -> int | None:
+        """What ``RaiseCounter`` set last; to look at early, never the decision."""
+        ...
+
     async def binding(self, jkt: Jkt) -> BoundKey | None: ...
 
     async def result(self, id: ResultId) -> str | None:

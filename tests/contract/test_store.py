@@ -32,6 +32,7 @@ from keystead.model import (
     PutGrant,
     PutKey,
     PutResult,
+    RaiseCounter,
     RemoveEntry,
     RemoveHost,
     RequireLiveBinding,
@@ -636,3 +637,63 @@ async def test_an_unknown_space_is_a_mistake_of_the_caller(store: Store) -> None
     with pytest.raises(KeyError):
         await run(store, UseOnce(space="other", key=b"k", until=NOW))
     await run(store, once(b"k"))
+
+
+# --- counters -----------------------------------------------------------------------------------
+
+
+def raised(value: int, key: bytes = b"device") -> RaiseCounter:
+    return RaiseCounter(key=key, value=value)
+
+
+async def test_a_counter_starts_anywhere_and_rises(store: Store) -> None:
+    assert await store.counter(b"device") is None
+    for value in (0, 1, 7, 2**32 - 1):
+        await run(store, raised(value))
+        assert await store.counter(b"device") == value
+
+
+@pytest.mark.parametrize("value", [0, 6, 7])
+async def test_a_counter_that_does_not_rise_is_a_replay(store: Store, value: int) -> None:
+    await run(store, raised(7))
+    await refused(store, Replayed, Reason.COUNTER_NOT_RISING, raised(value))
+    assert await store.counter(b"device") == 7
+
+
+async def test_a_device_key_is_attested_once(store: Store) -> None:
+    await run(store, raised(0))
+    await refused(store, Replayed, Reason.COUNTER_NOT_RISING, raised(0))
+
+
+async def test_each_key_has_a_counter_of_its_own(store: Store) -> None:
+    await run(store, raised(7), raised(1, key=b"other"))
+    assert (await store.counter(b"device"), await store.counter(b"other")) == (7, 1)
+
+
+async def test_a_counter_survives_a_restart(open_again: OpenStore) -> None:
+    store = await open_again()
+    await run(store, raised(7))
+    await store.close()
+    store = await open_again()
+    try:
+        assert await store.counter(b"device") == 7
+        await refused(store, Replayed, Reason.COUNTER_NOT_RISING, raised(7))
+        await run(store, raised(8))
+    finally:
+        await store.close()
+
+
+async def test_a_refused_unit_raises_no_counter(store: Store) -> None:
+    await run(store, once(b"k"))
+    await refused(store, Replayed, Reason.PROOF_REPLAYED, raised(7), once(b"k"))
+    assert await store.counter(b"device") is None
+
+
+async def test_of_many_callers_with_one_value_one_wins(store: Store) -> None:
+    outcomes = await asyncio.gather(
+        *(store.apply([raised(value % 8)], events=[event()]) for value in range(256)),
+        return_exceptions=True,
+    )
+    wins = [outcome for outcome in outcomes if isinstance(outcome, tuple)]
+    assert 1 <= len(wins) <= 8 and len(await store.events()) == len(wins)
+    assert await store.counter(b"device") == 7

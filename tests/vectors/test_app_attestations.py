@@ -51,13 +51,13 @@ def app_id(row: Row) -> str:
             for each in APP_ID.findall(attestation.receipt)
             if hashlib.sha256(each).digest() == attestation.auth_data.rp_id_hash
         )
-    found = documents(row)["attestation"]
+    found: dict[str, str] = documents(row)["attestation"]
     return f"{found['teamIdentifier']}.{found['bundleIdentifier']}"
 
 
 def evidence(row: Row) -> AppAttestEvidence:
     if row.file.endswith(".json"):
-        members: dict[str, str] = json.loads(row.read())
+        members = json.loads(row.read())
         parts = (members["attestation"], members["keyId"], members["challenge"])
     else:
         members = documents(row)["attestation"]

@@ -68,6 +68,10 @@ class SqliteReader:
         sql = "SELECT 1 FROM used_once WHERE space = ? AND key = ?"
         return self._one(sql, space, key) is not None
 
+    def counter(self, key: bytes) -> int | None:
+        row = self._one("SELECT value FROM counters WHERE key = ?", key)
+        return row[0] if row is not None and isinstance(row[0], int) else None
+
     def binding(self, jkt: Jkt) -> BoundKey | None:
         row = self._one("SELECT body FROM bindings WHERE jkt = ?", jkt)
         return None if row is None else rows.BINDING.decode(row[0])

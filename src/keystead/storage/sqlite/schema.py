@@ -61,8 +61,12 @@ CREATE TABLE checkpoints (sequence INTEGER PRIMARY KEY, body BLOB NOT NULL) STRI
 CREATE TABLE facts (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;
 """
 
+_VERSION_2 = """
+CREATE TABLE counters (key BLOB PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+"""
+
 # The step from each version to the next; a file knows in `schema_version` how many it has taken.
-MIGRATIONS = (_VERSION_1,)
+MIGRATIONS = (_VERSION_1, _VERSION_2)
 SCHEMA_VERSION = len(MIGRATIONS)
 
 

@@ -113,6 +113,9 @@ class SqliteStore:
     async def seen(self, space: str, key: bytes) -> bool:
         return self._lookups.seen(space, key)
 
+    async def counter(self, key: bytes) -> int | None:
+        return self._lookups.counter(key)
+
     async def binding(self, jkt: Jkt) -> BoundKey | None:
         return self._lookups.binding(jkt)
 

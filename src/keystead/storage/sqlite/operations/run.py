@@ -15,6 +15,7 @@ from keystead.model import (
     PutGrant,
     PutKey,
     PutResult,
+    RaiseCounter,
     RemoveEntry,
     RemoveHost,
     RequireLiveBinding,
@@ -23,7 +24,7 @@ from keystead.model import (
     SetKeyState,
     UseOnce,
 )
-from keystead.storage.sqlite.operations import bindings, grants, hosts, keys, once
+from keystead.storage.sqlite.operations import bindings, counters, grants, hosts, keys, once
 
 
 def run_operation(connection: sqlite3.Connection, operation: Operation) -> None:
@@ -31,6 +32,8 @@ def run_operation(connection: sqlite3.Connection, operation: Operation) -> None:
     match operation:
         case UseOnce():
             once.use(connection, operation)
+        case RaiseCounter():
+            counters.raise_counter(connection, operation)
         case RequireLiveBinding():
             bindings.require_live(connection, operation)
         case RequireLiveGrant():
