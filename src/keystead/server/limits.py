@@ -5,11 +5,12 @@ Over a limit the answer is ``rate_limited`` (429, RESOURCE_EXHAUSTED) and says w
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 from keystead.errors import Reason, Unavailable
@@ -60,6 +61,11 @@ LOCAL_PLACES = 32
 """Requests, and streams, of the administration socket: apart, so that no stranger fills them."""
 STREAM_SHARE = 4
 """One caller may hold a quarter of the streams, so that nobody holds all of them."""
+PROOF_TIME_SHARE = 0.2
+"""Of the TPM's time, for issuer proofs: a chip may take half a minute to make an RSA EK again, and
+signs nothing meanwhile. Where the EK is persistent, that time is saved."""
+PROOF_TIME_BURST_S = 60.0
+"""What one ``verify-issuer`` of all keys of a slow chip takes, without a pause."""
 RETRY_STREAMS_S = 5
 """When a place among the streams may be free again."""
 
@@ -116,6 +122,35 @@ class TokenBuckets:
 
     def __len__(self) -> int:
         return len(self._buckets)
+
+
+class TimeShare:
+    """A share of somebody's time, with a burst; what was used is known only afterwards."""
+
+    def __init__(self, *, share: float, burst_s: float, monotonic: Callable[[], float]) -> None:
+        self._share = share
+        self._burst_s = burst_s
+        self._monotonic = monotonic
+        self._left_s = burst_s
+        self._at = monotonic()
+
+    @contextmanager
+    def spending(self) -> Iterator[None]:
+        """Use time; Unavailable(rate_limited) with the wait while more was used than there is."""
+        started = self._refill()
+        if self._left_s <= 0:
+            wait_s = math.floor(-self._left_s / self._share) + 1
+            raise Unavailable(Reason.RATE_LIMITED, "no time left", retry_after_s=wait_s)
+        try:
+            yield
+        finally:
+            self._left_s -= self._refill() - started
+
+    def _refill(self) -> float:
+        now = self._monotonic()
+        self._left_s = min(self._burst_s, self._left_s + (now - self._at) * self._share)
+        self._at = now
+        return now
 
 
 class Places:
@@ -177,6 +212,10 @@ class Admission:
             monotonic=monotonic,
             max_buckets=1,
         )
+        self._proving = asyncio.Semaphore(1)
+        self._proof_time = TimeShare(
+            share=PROOF_TIME_SHARE, burst_s=PROOF_TIME_BURST_S, monotonic=monotonic
+        )
         self.closing = False
 
     def admit(self, caller: str) -> None:
@@ -189,9 +228,16 @@ class Admission:
         if self.closing:
             raise Unavailable(Reason.SHUTTING_DOWN)
 
-    def admit_issuer_proof(self) -> None:
-        """One proof by this issuer: two TPM commands that any stranger may ask for."""
+    @asynccontextmanager
+    async def issuer_proof(self) -> AsyncIterator[None]:
+        """One proof by this issuer, made inside: TPM commands that any stranger may ask for.
+
+        They are few a minute, one after another, and all together have a share of the TPM's time.
+        """
         self._issuer_proofs.take("everyone")
+        async with self._proving:
+            with self._proof_time.spending():
+                yield
 
 
 def rate_key(address: str) -> str:

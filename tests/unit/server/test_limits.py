@@ -1,5 +1,7 @@
 """Rates, places, and what an address's rate is counted under."""
 
+import asyncio
+
 import pytest
 
 from keystead.errors import Reason, Unavailable
@@ -112,16 +114,65 @@ def test_a_closing_service_admits_nobody() -> None:
     assert refused(admission.admit_local).reason is Reason.SHUTTING_DOWN
 
 
-def test_issuer_proofs_have_a_rate_of_their_own() -> None:
+async def prove(admission: Admission, watch: Stopwatch, seconds: float = 0.0) -> None:
+    async with admission.issuer_proof():
+        watch.seconds += seconds
+
+
+async def refused_proof(admission: Admission) -> Unavailable:
+    with pytest.raises(Unavailable) as caught:
+        async with admission.issuer_proof():
+            pytest.fail("nobody asks the TPM")
+    return caught.value
+
+
+async def test_issuer_proofs_have_a_rate_of_their_own() -> None:
     watch = Stopwatch()
     admission = Admission(Limits(issuer_proofs_per_minute=2), monotonic=watch)
-    admission.admit_issuer_proof()
-    admission.admit_issuer_proof()
-    error = refused(admission.admit_issuer_proof)
+    await prove(admission, watch)
+    await prove(admission, watch)
+    error = await refused_proof(admission)
     assert error.reason is Reason.RATE_LIMITED
     assert error.retry_after_s == 30
     watch.seconds += 30
-    admission.admit_issuer_proof()
+    await prove(admission, watch)
+
+
+async def test_issuer_proofs_get_a_share_of_a_slow_tpms_time() -> None:
+    """A chip that makes an RSA primary key for each would do nothing else."""
+    watch = Stopwatch()
+    admission = Admission(Limits(), monotonic=watch)
+    for _ in range(3):
+        await prove(admission, watch, seconds=25)
+    error = await refused_proof(admission)
+    assert error.reason is Reason.RATE_LIMITED
+    watch.seconds += error.retry_after_s
+    await prove(admission, watch, seconds=25)
+    assert (await refused_proof(admission)).retry_after_s >= 100
+
+
+async def test_issuer_proofs_are_made_one_at_a_time() -> None:
+    admission = Admission(Limits(), monotonic=Stopwatch())
+    inside: list[int] = []
+
+    async def one() -> None:
+        async with admission.issuer_proof():
+            inside.append(1)
+            assert len(inside) == 1
+            await asyncio.sleep(0)
+            inside.pop()
+
+    await asyncio.gather(one(), one(), one())
+
+
+async def test_a_proof_that_fails_is_charged_too() -> None:
+    watch = Stopwatch()
+    admission = Admission(Limits(), monotonic=watch)
+    with pytest.raises(RuntimeError):
+        async with admission.issuer_proof():
+            watch.seconds += 200
+            raise RuntimeError("the TPM said no")
+    await refused_proof(admission)
 
 
 @pytest.mark.parametrize(

@@ -101,10 +101,10 @@ class Endpoints:
             base64url.decode(get_str(asked, name), max_bytes=MAX_PROOF_MEMBER_BYTES)
             for name in ("nonce", "credential_blob", "encrypted_secret")
         )
-        self._admission.admit_issuer_proof()
-        proof = await self._use_cases.keys.prove(
-            kid=kid, nonce=nonce, credential_blob=blob, encrypted_secret=secret
-        )
+        async with self._admission.issuer_proof():
+            proof = await self._use_cases.keys.prove(
+                kid=kid, nonce=nonce, credential_blob=blob, encrypted_secret=secret
+            )
         return json_answer(
             {
                 "secret": base64url.encode(proof.secret),
