@@ -247,6 +247,32 @@ async def test_an_administrator_gets_in_when_strangers_keep_the_service_busy(
             await service.ListHosts(pb.ListHostsRequest())
 
 
+async def test_an_administrator_gets_in_when_strangers_hold_every_place(tmp_path: Path) -> None:
+    going = asyncio.Event()
+
+    async def slow(*_: Any, **__: Any) -> Any:
+        await going.wait()
+        raise Refused(Reason.GRANT_UNKNOWN)
+
+    use_cases = make_use_cases(tokens=Recorder(exchange=slow, fresh_nonce="n"))
+    path = admin_folder(tmp_path) / "keystead.sock"
+    async with (
+        open_doors(use_cases, admin_socket=path, limits=Limits(concurrent_requests=1)) as doors,
+        channel(doors) as open_channel,
+        grpc.aio.insecure_channel(f"unix:{path}") as local_channel,
+    ):
+        strangers = rpc.TokenServiceStub(open_channel)
+        held = asyncio.ensure_future(refusal(strangers.Exchange(pb.ExchangeRequest())))
+        async with asyncio.timeout(10):
+            while not use_cases.tokens.calls:
+                await asyncio.sleep(0.01)
+        _, details, _ = await refusal(strangers.Exchange(pb.ExchangeRequest()))
+        assert details == "rate_limited"
+        await rpc.IdentityServiceStub(local_channel).ListHosts(pb.ListHostsRequest())
+        going.set()
+        assert (await held)[1] == "grant_unknown"
+
+
 async def test_garbage_on_the_wire_does_not_stop_the_door() -> None:
     async with open_doors() as doors:
         host, port = doors.grpc_address.rsplit(":", 1)

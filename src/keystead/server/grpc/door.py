@@ -127,7 +127,11 @@ class Door:
 
     @contextmanager
     def _place(self, key: str, *, streaming: bool) -> Iterator[None]:
-        places = self.admission.streams if streaming else self.admission.requests
+        admission = self.admission
+        if self._local:
+            places = admission.local_streams if streaming else admission.local_requests
+        else:
+            places = admission.streams if streaming else admission.requests
         place: AbstractContextManager[None] = places.one(key)
         task = asyncio.current_task()
         with place:
