@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import socket
+import threading
 import stat
 import time
 from collections.abc import AsyncIterator
@@ -493,6 +494,22 @@ async def test_a_batch_has_a_verdict_for_each_item() -> None:
         answer = await service.VerifyBatch(request)
     assert (answer.ok, list(answer.reasons)) == (b"\x01\x00", ["", "expired"])
     assert list(answer.claims) == [b'{"sub":"u"}', b""]
+
+
+async def test_the_claims_of_a_batch_are_written_off_the_event_loop() -> None:
+    threads = set()
+
+    def claims(item: int) -> dict[str, str]:
+        threads.add(threading.get_ident())
+        return {"sub": "u"}
+
+    result = SimpleNamespace(ok=b"\x01", reason=lambda item: None, claims=claims)
+    use_cases = make_use_cases(verifications=Recorder(verify_tokens=waits(result)))
+    async with stub(use_cases, rpc.VerificationServiceStub) as service:
+        await service.VerifyBatch(
+            pb.VerifyBatchRequest(audience="a", tokens=["x"], want_claims=True)
+        )
+    assert threads and threading.get_ident() not in threads
 
 
 async def test_requests_go_with_their_proofs() -> None:

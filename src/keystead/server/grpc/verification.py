@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 from keystead.codec import json
@@ -57,7 +58,10 @@ class VerificationServicer(Servicer, rpc.VerificationServiceServicer):
             result = await verifications.verify_tokens(
                 caller, list(request.tokens), audience=request.audience
             )
-        return _response(result, want_claims=request.want_claims)
+        if request.want_claims:
+            # 4,096 of them take 60 ms, in which nobody else would be answered.
+            return await asyncio.to_thread(_response, result, want_claims=True)
+        return _response(result, want_claims=False)
 
 
 def _response(result: BatchResult, *, want_claims: bool) -> pb.VerifyBatchResponse:
