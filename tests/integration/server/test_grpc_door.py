@@ -4,8 +4,8 @@ import asyncio
 import contextlib
 import os
 import socket
-import threading
 import stat
+import threading
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
