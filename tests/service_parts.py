@@ -8,7 +8,7 @@ async with installation(tmp_path) as it:
 import hashlib
 import json
 import secrets
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -178,14 +178,16 @@ class Installation:
     verifications: Verifications
     health: Health
 
-    async def enrol(self, host: Host, spiffe_id: str = HOST_ID) -> None:
+    async def enrol(
+        self, host: Host, spiffe_id: str = HOST_ID, *, labels: Mapping[str, str] | None = None
+    ) -> None:
         """Vouch for a host's EK."""
         await self.identities.enrol(
             OLGA,
             ek_public=host.ek.sized,
             ek_certificate=host.ek_certificate or b"",
             spiffe_id=spiffe_id,
-            labels={},
+            labels=labels or {},
         )
 
     async def register(self, spiffe_id: str = AGENT, **changes: Any) -> RegistrationEntry:

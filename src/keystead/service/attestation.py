@@ -206,9 +206,13 @@ class Session:
             raise
 
     async def _entry(self, appraised: Appraised) -> RegistrationEntry:
+        """By what is enrolled and registered now; the evidence may be a minute older."""
+        host = await self._all.store.host(appraised.host.ek)
+        if host is None:
+            raise Refused(Reason.EK_NOT_ENROLLED, f"EK {appraised.host.ek}")
         return entry_rules.match_entry(
-            await self._all.store.entries(ek=appraised.host.ek),
-            host=appraised.host,
+            await self._all.store.entries(ek=host.ek),
+            host=host,
             ek=appraised.appraisal.ek,
             kind=EvidenceKind.TPM2,
             pcrs=appraised.appraisal.pcrs_hex,

@@ -16,12 +16,20 @@ from keystead.errors import (
     Replayed,
     Unavailable,
 )
+from keystead.evidence.envelope import encode_envelope
 from keystead.jose.jws import parse_compact, verify_compact
-from keystead.model import AuditAction, KeyPurpose, SpiffeId
+from keystead.model import AuditAction, EvidenceKind, KeyPurpose, SpiffeId
 from keystead.service.attestation import Session
 from tests.evidence_builder import Host, appraisal_policy, document
 from tests.exchange_parts import AGENT, AGENT_B, ISSUER
-from tests.service_parts import CHALLENGE_TTL_S, HOST_ID, Agent, Installation, installation
+from tests.service_parts import (
+    ADAM,
+    CHALLENGE_TTL_S,
+    HOST_ID,
+    Agent,
+    Installation,
+    installation,
+)
 
 HOST = Host.make()
 AGENT_KEY = Agent(id=SpiffeId(AGENT), host=HOST)
@@ -194,6 +202,22 @@ async def test_evidence_for_another_challenge_is_refused(enrolled: Installation)
     assert refused.reason is Reason.NONCE_MISMATCH
 
 
+@pytest.mark.parametrize("nonce", [None, bytes(32)])
+async def test_an_envelope_for_another_challenge_is_refused(
+    enrolled: Installation, nonce: bytes | None
+) -> None:
+    """Also where quote and certification answer this one."""
+    session = enrolled.attestations.begin("tpm2")
+    evidence = encode_envelope(
+        kind=EvidenceKind.TPM2,
+        nonce=nonce,
+        key=HOST.jwk,
+        evidence=HOST.members(nonce=session.challenge.nonce),
+    )
+    refused = await refusal(submit(enrolled, session, evidence=evidence))
+    assert refused.reason is Reason.NONCE_MISMATCH
+
+
 async def test_a_stored_certification_is_refused_for_a_new_challenge(
     enrolled: Installation,
 ) -> None:
@@ -292,6 +316,34 @@ async def test_an_entry_whose_pcrs_are_not_shown_does_not_match(it: Installation
     assert (await refusal(it.attest(AGENT_KEY))).reason is Reason.NO_REGISTRATION_ENTRY
     await it.register(pcrs={"sha256": {7: ("77" * 32,)}})
     assert (await it.attest(AGENT_KEY)).bound.spiffe_id == AGENT
+
+
+async def test_labels_count_as_they_are_when_the_key_is_bound(it: Installation) -> None:
+    """Not as they were when the evidence came: an operator took one away in between."""
+    host = Host.make()
+    await it.enrol(host, labels={"rack": "7"})
+    await it.register(labels={"rack": "7"})
+    session = it.attestations.begin("tpm2")
+    secret = await it.answer(session, Agent(id=SpiffeId(AGENT), host=host))
+    await it.enrol(host)
+    with pytest.raises(Refused) as refused:
+        await session.finish(secret)
+    assert refused.value.reason is Reason.NO_REGISTRATION_ENTRY
+    assert await it.store.binding(Agent(id=SpiffeId(AGENT), host=host).jkt) is None
+
+
+async def test_a_host_that_was_removed_meanwhile_binds_nothing(it: Installation) -> None:
+    host = Host.make()
+    await it.enrol(host)
+    await it.register()
+    session = it.attestations.begin("tpm2")
+    secret = await it.answer(session, Agent(id=SpiffeId(AGENT), host=host))
+    (known,) = await it.identities.hosts(ADAM)
+    await it.identities.remove_host(ADAM, ek=known.ek)
+    with pytest.raises(Refused) as refused:
+        await session.finish(secret)
+    assert refused.value.reason is Reason.EK_NOT_ENROLLED
+    assert (await it.events(AuditAction.ATTESTATION_REFUSED))[-1].object == known.ek
 
 
 async def test_of_several_names_one_has_to_be_asked_for(enrolled: Installation) -> None:
