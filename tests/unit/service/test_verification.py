@@ -89,15 +89,16 @@ async def test_requests_are_checked_with_their_proofs(it: Installation, agent: A
     ]
 
 
-async def test_a_proof_counts_once_also_across_calls_and_audiences(
+async def test_a_proof_counts_once_also_across_calls_and_key_sets(
     it: Installation, agent: Agent
 ) -> None:
     token = (await it.exchange(agent)).access_token
     request = asked(it, agent, token)
     first = await it.verifications.verify_requests(API_CALLER, [request, request], audience=API)
     assert [first.reason(i) for i in range(2)] == [None, Reason.PROOF_REPLAYED]
+    await it.keyring.rotate(KeyPurpose.TOKEN, owner="keystead", caller="adam")
     again = await it.verifications.verify_requests(OLGA, [request], audience=API)
-    assert again.reason(0) is Reason.PROOF_REPLAYED
+    assert again.reason(0) is Reason.PROOF_REPLAYED, "nor does another key set forget it"
 
 
 async def test_time_is_the_services(it: Installation, agent: Agent) -> None:
