@@ -260,8 +260,14 @@ def _bind(probe: socket.socket, preferred: int) -> int:
 
 def _make_private(folder: Path) -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if folder.stat().st_mode & 0o077:
+    found = folder.stat()
+    if found.st_mode & 0o077:
         raise ConfigurationError(
             Reason.PERMISSIONS_TOO_OPEN,
             f"{folder} is open to other users: chmod 700 {folder}",
+        )
+    if found.st_uid != os.geteuid():
+        raise ConfigurationError(
+            Reason.PERMISSIONS_TOO_OPEN,
+            f"{folder} belongs to user {found.st_uid}, expected {os.geteuid()}",
         )

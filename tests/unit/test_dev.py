@@ -64,6 +64,19 @@ def test_refuses_a_folder_that_others_may_enter(tmp_path: Path) -> None:
     assert refused.value.reason is Reason.PERMISSIONS_TOO_OPEN
 
 
+def test_a_folder_of_another_user_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its owner could put links where root writes the credential."""
+    folder = tmp_path / "dev"
+    folder.mkdir(mode=0o700)
+    monkeypatch.setattr("os.geteuid", lambda: folder.stat().st_uid + 1)
+    with pytest.raises(ConfigurationError) as refused:
+        prepare(folder, settings())
+    assert refused.value.reason is Reason.PERMISSIONS_TOO_OPEN
+    assert list(folder.iterdir()) == []
+
+
 def test_free_ports_differ_and_a_taken_one_is_not_given() -> None:
     taken = free_ports(0)[0]
     assert free_ports(taken) == [taken]

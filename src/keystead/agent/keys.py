@@ -166,14 +166,19 @@ def _load(connection: Connection, key: WrappedKey) -> None:
 def _make_private(folder: Path) -> None:
     try:
         folder.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
-        mode = folder.stat().st_mode
+        found = folder.stat()
     except OSError as error:
         raise ConfigurationError(
             Reason.CONFIGURATION_INVALID, f"{folder}: {error.strerror}"
         ) from error
-    if mode & _OTHERS:
+    if found.st_mode & _OTHERS:
         raise ConfigurationError(
             Reason.PERMISSIONS_TOO_OPEN, f"{folder} is open to other users: chmod 700 {folder}"
+        )
+    if found.st_uid != os.geteuid():
+        raise ConfigurationError(
+            Reason.PERMISSIONS_TOO_OPEN,
+            f"{folder} belongs to user {found.st_uid}, expected {os.geteuid()}",
         )
 
 

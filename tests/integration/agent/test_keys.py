@@ -112,6 +112,16 @@ def test_refuses_a_folder_that_others_may_open(tmp_path: Path, tpm_device: Tpm2D
     assert "chmod 700" in caught.value.detail
 
 
+def test_refuses_a_folder_of_another_user(
+    tmp_path: Path, tpm_device: Tpm2Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "keys").mkdir(mode=0o700)
+    monkeypatch.setattr("os.geteuid", lambda: tmp_path.stat().st_uid + 1)
+    with pytest.raises(ConfigurationError) as caught:
+        folder_of(tmp_path, tpm_device)
+    assert caught.value.reason is Reason.PERMISSIONS_TOO_OPEN
+
+
 def test_refuses_a_key_file_that_others_may_read(tmp_path: Path, tpm_device: Tpm2Device) -> None:
     folder = folder_of(tmp_path, tpm_device)
     folder.keys()
