@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from keystead.app import process
 from keystead.cli import main
 from keystead.config import MAX_CONFIG_BYTES, Config, load_config, parse_config
 from keystead.dev import CONFIG, TRUST_DOMAIN
@@ -356,8 +357,9 @@ def test_the_command_says_it_and_ends_with_2(
 
 
 def test_a_policy_that_is_missing_ends_the_command_with_2(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(process, "_log_to_stderr", lambda: None)  # it would outlive this test
     path = write(tmp_path, WHOLE)
     assert main(["serve", "--config", str(path)]) == 2
     assert str(tmp_path / "delegation.cedar") in capsys.readouterr().err
