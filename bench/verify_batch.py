@@ -71,7 +71,8 @@ def run(*, seed: int, rounds: int) -> dict[str, object]:
     with tempfile.TemporaryDirectory() as folder:
         floor = build_floor(Path(folder))
         cases = {name: measure(item, floor, rounds) for name, item in workloads.items()}
-    return {"question": question, "batch": BATCH, "paths": capabilities(), "cases": cases}
+    paths = {name: capability.path for name, capability in capabilities().items()}
+    return {"question": question, "batch": BATCH, "paths": paths, "cases": cases}
 
 
 def measure(item: Workload, floor: ctypes.CDLL, rounds: int) -> dict[str, object]:

@@ -69,5 +69,7 @@ KS_MUST_CHECK ks_status ks_verify_batch(ks_algorithm algorithm, const ks_public_
 
 /* The code path that `algorithm` takes on this machine, as a static string; NULL if unknown. */
 const char *ks_verify_path(ks_algorithm algorithm);
+/* Why it takes that one: a static string for operators; NULL if unknown. */
+const char *ks_verify_path_reason(ks_algorithm algorithm);
 
 #endif

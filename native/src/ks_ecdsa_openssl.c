@@ -77,7 +77,8 @@ static int point_set(const curve *on, EC_POINT *point, BIGNUM *x, BIGNUM *y,
            EC_POINT_set_affine_coordinates(on->group, point, x, y, NULL) == 1;
 }
 
-static void *key_open(ks_algorithm algorithm, const ks_public_key *parameters) {
+static void *key_open(ks_algorithm algorithm, const ks_public_key *parameters, size_t uses) {
+    (void)uses;
     const curve *on = curve_of(algorithm);
     if (on == NULL || parameters->first.size != on->field_bytes ||
         parameters->second.size != on->field_bytes) {
@@ -177,12 +178,13 @@ static int verify_one(worker *self, const EC_POINT *point, const ks_verify_item 
            ECDSA_do_verify(digest, (int)digest_size, self->signature, self->key) == 1;
 }
 
-static void verify(void *context, void *const *keys, const ks_verify_item *items, size_t count,
-                   uint8_t *verdicts) {
+static ks_status verify(void *context, void *const *keys, const ks_verify_item *items, size_t count,
+                        uint8_t *verdicts) {
     worker *self = context;
     for (size_t i = 0; i < count; i++) {
         verdicts[i] = (uint8_t)verify_one(self, keys[items[i].key], &items[i]);
     }
+    return KS_OK;
 }
 
 const ks_engine ks_ecdsa_openssl = {

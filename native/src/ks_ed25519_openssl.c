@@ -6,7 +6,8 @@
 #define KEY_BYTES 32u
 #define SIGNATURE_BYTES 64u
 
-static void *key_open(ks_algorithm algorithm, const ks_public_key *parameters) {
+static void *key_open(ks_algorithm algorithm, const ks_public_key *parameters, size_t uses) {
+    (void)uses;
     (void)algorithm;
     if (parameters->first.size != KEY_BYTES || parameters->second.size != 0) {
         return NULL;
@@ -39,11 +40,12 @@ static int verify_one(EVP_MD_CTX *state, EVP_PKEY *key, const ks_verify_item *it
                             item->message.size) == 1;
 }
 
-static void verify(void *worker, void *const *keys, const ks_verify_item *items, size_t count,
-                   uint8_t *verdicts) {
+static ks_status verify(void *worker, void *const *keys, const ks_verify_item *items, size_t count,
+                        uint8_t *verdicts) {
     for (size_t i = 0; i < count; i++) {
         verdicts[i] = (uint8_t)verify_one(worker, keys[items[i].key], &items[i]);
     }
+    return KS_OK;
 }
 
 const ks_engine ks_ed25519_openssl = {

@@ -10,21 +10,44 @@
 typedef struct ks_engine {
     const char *path; /* what ks_verify_path says */
 
-    /* The key ready for use, immutable and shared by all threads; NULL if it is unsuitable. */
-    void *(*key_open)(ks_algorithm algorithm, const ks_public_key *parameters);
+    /*
+     * The key ready for use, immutable and shared by all threads; NULL if it is unsuitable.
+     * `parameters` outlives the key; `uses` is how many items of the batch name it.
+     */
+    void *(*key_open)(ks_algorithm algorithm, const ks_public_key *parameters, size_t uses);
+    /* Once for each run of opened keys, some of them NULL, by the thread that opened them: what is
+     * cheaper for many keys at once. May be NULL. */
+    void (*keys_ready)(void *const *keys, size_t count);
     void (*key_close)(void *key); /* accepts NULL */
 
     /* One thread's scratch; NULL if there is no memory. */
     void *(*worker_open)(ks_algorithm algorithm);
     void (*worker_close)(void *worker); /* accepts NULL */
 
-    /* `keys` is the whole table; `verdicts` come in as 0, and only a valid item's becomes 1. */
-    void (*verify)(void *worker, void *const *keys, const ks_verify_item *items, size_t count,
-                   uint8_t *verdicts);
+    /*
+     * `keys` is the whole table; `verdicts` come in as 0, and only a valid item's becomes 1. KS_OK, or
+     * KS_E_MEMORY if some verdicts are not meant.
+     */
+    KS_MUST_CHECK ks_status (*verify)(void *worker, void *const *keys, const ks_verify_item *items,
+                                      size_t count, uint8_t *verdicts);
 } ks_engine;
 
 extern const ks_engine ks_ecdsa_openssl;   /* ES256, ES384, ES512 */
 extern const ks_engine ks_ed25519_openssl; /* Ed25519 */
 extern const ks_engine ks_rsa_openssl;     /* RS256, PS256 */
+
+extern const ks_engine ks_es256_portable; /* for every CPU */
+#if defined(__x86_64__)
+extern const ks_engine ks_es256_ifma; /* for those of which ks_cpu_has_ifma is true */
+#endif
+
+/* Which engine verifies an algorithm on this machine, and why; the engine is NULL if none does. */
+typedef struct ks_choice {
+    const ks_engine *engine;
+    const char *reason; /* a static string */
+} ks_choice;
+
+ks_choice ks_engine_choose(ks_algorithm algorithm);
+int ks_cpu_has_ifma(void);
 
 #endif

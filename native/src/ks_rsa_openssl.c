@@ -71,7 +71,8 @@ static void key_close(void *context) {
     }
 }
 
-static void *key_open(ks_algorithm algorithm, const ks_public_key *parameters) {
+static void *key_open(ks_algorithm algorithm, const ks_public_key *parameters, size_t uses) {
+    (void)uses;
     (void)algorithm;
     rsa_key *self = NULL;
     BIGNUM *n = number_open(parameters->first, MAX_MODULUS_BYTES);
@@ -153,12 +154,13 @@ static int verify_one(worker *self, const rsa_key *key, const ks_verify_item *it
                            digest_size) == 1;
 }
 
-static void verify(void *context, void *const *keys, const ks_verify_item *items, size_t count,
-                   uint8_t *verdicts) {
+static ks_status verify(void *context, void *const *keys, const ks_verify_item *items, size_t count,
+                        uint8_t *verdicts) {
     worker *self = context;
     for (size_t i = 0; i < count; i++) {
         verdicts[i] = (uint8_t)verify_one(self, keys[items[i].key], &items[i]);
     }
+    return KS_OK;
 }
 
 const ks_engine ks_rsa_openssl = {

@@ -9,39 +9,29 @@
 #include "ks_engine.h"
 #include "ks_fan_out.h"
 
-/* Items a thread takes at a time: several fillings of eight lanes, yet little to wait for at the end. */
-#define ITEMS_PER_RUN 32u
-/* Keys a thread takes at a time: building one costs a hundredth of a verification. */
-#define KEYS_PER_RUN 256u
+/* Items a thread takes at a time: eight fillings of eight lanes, yet little to wait for at the end. */
+#define ITEMS_PER_RUN 64u
+/* Keys a thread takes at a time: opening one costs little, and a kernel builds tables of eight at once. */
+#define KEYS_PER_RUN 64u
 
 typedef struct batch {
     const ks_engine *engine;
     ks_algorithm algorithm;
     const ks_public_key *parameters;
+    uint32_t *uses; /* of each key, by the items of this batch */
     void **keys;
     const ks_verify_item *items;
     uint8_t *verdicts;
     atomic_int out_of_memory;
 } batch;
 
-static const ks_engine *engine_of(ks_algorithm algorithm) {
-    switch (algorithm) {
-    case KS_ES256:
-    case KS_ES384:
-    case KS_ES512:
-        return &ks_ecdsa_openssl;
-    case KS_ED25519:
-        return &ks_ed25519_openssl;
-    case KS_RS256:
-    case KS_PS256:
-        return &ks_rsa_openssl;
-    }
-    return NULL;
+const char *ks_verify_path(ks_algorithm algorithm) {
+    ks_choice choice = ks_engine_choose(algorithm);
+    return choice.engine == NULL ? NULL : choice.engine->path;
 }
 
-const char *ks_verify_path(ks_algorithm algorithm) {
-    const ks_engine *engine = engine_of(algorithm);
-    return engine == NULL ? NULL : engine->path;
+const char *ks_verify_path_reason(ks_algorithm algorithm) {
+    return ks_engine_choose(algorithm).reason;
 }
 
 static void build_keys(void *context, ks_runs *runs) {
@@ -49,7 +39,11 @@ static void build_keys(void *context, ks_runs *runs) {
     size_t from, to;
     while (ks_runs_take(runs, &from, &to)) {
         for (size_t i = from; i < to; i++) {
-            self->keys[i] = self->engine->key_open(self->algorithm, &self->parameters[i]);
+            self->keys[i] = self->engine->key_open(self->algorithm, &self->parameters[i],
+                                                   self->uses[i]);
+        }
+        if (self->engine->keys_ready != NULL) {
+            self->engine->keys_ready(self->keys + from, to - from);
         }
     }
     /* OpenSSL's queue belongs to the thread: whoever uses it next must not find our failures. */
@@ -65,8 +59,10 @@ static void verify_items(void *context, ks_runs *runs) {
     }
     size_t from, to;
     while (ks_runs_take(runs, &from, &to)) {
-        self->engine->verify(worker, self->keys, self->items + from, to - from,
-                             self->verdicts + from);
+        if (self->engine->verify(worker, self->keys, self->items + from, to - from,
+                                 self->verdicts + from) != KS_OK) {
+            atomic_store(&self->out_of_memory, 1);
+        }
     }
     self->engine->worker_close(worker);
     ERR_clear_error();
@@ -90,14 +86,21 @@ static ks_status check_arguments(const batch *self, size_t key_count, size_t cou
 
 static ks_status run_batch(batch *self, size_t key_count, size_t count, unsigned threads) {
     self->keys = calloc(key_count, sizeof *self->keys);
-    if (self->keys == NULL) {
+    self->uses = calloc(key_count, sizeof *self->uses);
+    if (self->keys == NULL || self->uses == NULL) {
+        free(self->uses);
+        free(self->keys);
         return KS_E_MEMORY;
+    }
+    for (size_t i = 0; i < count; i++) {
+        self->uses[self->items[i].key]++;
     }
     ks_fan_out(threads, key_count, KEYS_PER_RUN, build_keys, self);
     ks_fan_out(threads, count, ITEMS_PER_RUN, verify_items, self);
     for (size_t i = 0; i < key_count; i++) {
         self->engine->key_close(self->keys[i]);
     }
+    free(self->uses);
     free(self->keys);
     return atomic_load(&self->out_of_memory) ? KS_E_MEMORY : KS_OK;
 }
@@ -112,7 +115,7 @@ ks_status ks_verify_batch(ks_algorithm algorithm, const ks_public_key *keys, siz
         memset(verdicts, 0, count);
     }
     batch self = {
-        .engine = engine_of(algorithm),
+        .engine = ks_engine_choose(algorithm).engine,
         .algorithm = algorithm,
         .parameters = keys,
         .items = items,

@@ -8,7 +8,7 @@
 #include "ks_engine.h"
 
 static int opens(const ks_engine *engine, ks_algorithm algorithm, ks_view first, ks_view second) {
-    void *key = engine->key_open(algorithm, &(ks_public_key){first, second});
+    void *key = engine->key_open(algorithm, &(ks_public_key){first, second}, 1);
     engine->key_close(key);
     return key != NULL;
 }

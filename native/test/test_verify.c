@@ -247,13 +247,14 @@ static void check_contract(void) {
     for (size_t i = 0; i < KS_MAX_BATCH; i++) {
         CHECK(verdicts[i] == 0);
     }
-    CHECK(ks_verify_path(unknown) == NULL);
+    CHECK(ks_verify_path(unknown) == NULL && ks_verify_path_reason(unknown) == NULL);
 }
 
 void test_verify(void) {
     check_contract();
     for (size_t i = 0; i < CASE_COUNT; i++) {
-        CHECK(strcmp(ks_verify_path(cases[i].algorithm), "openssl") == 0);
+        CHECK(ks_verify_path(cases[i].algorithm) != NULL);
+        CHECK(ks_verify_path_reason(cases[i].algorithm) != NULL);
         check_algorithm(&cases[i]);
     }
 }

@@ -35,3 +35,4 @@ cdef extern from "ks_verify.h" nogil:
                               const ks_verify_item *items, size_t count, unsigned threads,
                               uint8_t *verdicts) noexcept
     const char *ks_verify_path(ks_algorithm algorithm) noexcept
+    const char *ks_verify_path_reason(ks_algorithm algorithm) noexcept

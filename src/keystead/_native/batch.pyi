@@ -25,3 +25,6 @@ def verify_batch(
 
 def path_of(algorithm: int) -> str:
     """The code path that ``algorithm`` takes here. ValueError for an unknown number."""
+
+def path_reason_of(algorithm: int) -> str:
+    """Why it takes that one, in words for an operator. ValueError for an unknown number."""

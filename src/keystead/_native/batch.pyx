@@ -92,3 +92,11 @@ def path_of(int algorithm):
     if path == NULL:
         raise ValueError("unknown algorithm number")
     return path.decode("ascii")
+
+
+def path_reason_of(int algorithm):
+    """Why this machine takes that path."""
+    cdef const char *reason = ks_verify_path_reason(<ks_algorithm>algorithm)
+    if reason == NULL:
+        raise ValueError("unknown algorithm number")
+    return reason.decode("ascii")

@@ -10,6 +10,7 @@ hold them against each other. Everything but the reading of keys happens in C, w
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from keystead._native import batch as _native
@@ -71,11 +72,23 @@ def verify_signatures(
     )
 
 
-def capabilities() -> dict[str, str]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capability:
+    """How this machine verifies an algorithm."""
+
+    path: str
+    """``openssl``; or a kernel: ``ifma`` (eight at a time), ``portable`` (one, with tables)."""
+    reason: str
+    """Why it takes that path, in words for an operator."""
+
+
+def capabilities() -> dict[str, Capability]:
     """The code path that each JOSE algorithm takes on this machine, by the algorithm's name."""
-    return {
-        name: _native.path_of(_native.ALGORITHMS[engine]) for name, engine in _ENGINE_NAME.items()
-    }
+    return {name: _capability(_native.ALGORITHMS[engine]) for name, engine in _ENGINE_NAME.items()}
+
+
+def _capability(number: int) -> Capability:
+    return Capability(path=_native.path_of(number), reason=_native.path_reason_of(number))
 
 
 def _engine_name(algorithm: str) -> str:

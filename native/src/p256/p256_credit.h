@@ -1,0 +1,24 @@
+/*
+ * How much work the kernels may lose.
+ *
+ * What a kernel does not find valid is verified again by OpenSSL, so a batch of forgeries would cost
+ * both. Hence kernels work on credit: a filling of lanes costs what it takes, each signature that it
+ * settles earns the verification that OpenSSL was spared, and without credit OpenSSL works alone. A
+ * signature that goes past the kernel earns a little, so that a filling is tried again from time to
+ * time: forgeries and nothing else are then at most P256_COST_POINT_MOST / 128 / 128 slower than
+ * OpenSSL alone, plus P256_MOST_CREDIT once. With one valid signature in eight the kernels stay on.
+ */
+#ifndef P256_CREDIT_H
+#define P256_CREDIT_H
+
+#include <stddef.h>
+
+/* In 128ths of a verification by OpenSSL, as all costs: four of them, or 32 keys never seen before. */
+#define P256_MOST_CREDIT 512
+
+/* Pays for up to `wanted` fillings of `cost` each and answers how many. */
+size_t ks_p256_credit_take(unsigned cost, size_t wanted);
+
+void ks_p256_credit_earn(size_t amount);
+
+#endif

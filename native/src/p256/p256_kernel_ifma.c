@@ -1,0 +1,539 @@
+/*
+ * Eight signatures at a time: the kernel for x86-64 CPUs with AVX-512 IFMA.
+ *
+ * A block is eight jobs side by side. Blocks are worked on in pairs, one step of the first and then the
+ * same step of the second: their instructions do not wait for each other, and the CPU overlaps them.
+ *
+ * Compiled with flags of its own (setup.py, native/Makefile); nothing here may run before
+ * ks_p256_has_ifma() said so.
+ */
+#include "p256_kernel.h"
+
+#if defined(__AVX512F__) && defined(__AVX512IFMA__)
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "p256_lanes.h"
+
+#include "p256_field_lanes.h"
+#include "p256_formulas.h"
+
+#define MOST_BLOCKS (P256_MOST_JOBS / P256_LANES)
+#define PAIR 2u
+
+/* The odd multiples of eight keys that nobody has seen before. */
+typedef odd_multiple point_table[P256_COMB_ENTRIES];
+
+/* --- in and out of lanes ------------------------------------------------------------------------ */
+
+typedef union lane_words {
+    uint64_t word[P256_LANES];
+    lanes all;
+} lane_words;
+
+typedef struct lane_digits {
+    lanes word[P256_DIGIT_WORDS];
+    lane_mask minus;
+} lane_digits;
+
+/* Where each lane's table starts, counted in octets from `base`. */
+typedef struct lane_tables {
+    const char *base;
+    lanes offset;
+} lane_tables;
+
+typedef struct block {
+    const p256_job *job[P256_LANES]; /* the last one again and again where there are fewer */
+    lane_digits u1, u2;
+    lane_tables key;
+    jacobian sum;
+} block;
+
+static size_t block_count(size_t jobs) {
+    return (jobs + P256_LANES - 1) / P256_LANES;
+}
+
+static lane_digits digits_load(const block *of, int second) {
+    lane_digits out = {.minus = 0};
+    lane_words words[P256_DIGIT_WORDS];
+    for (unsigned lane = 0; lane < P256_LANES; lane++) {
+        const p256_signature *signature = of->job[lane]->signature;
+        const p256_digits *digits = second ? &signature->u2 : &signature->u1;
+        for (int i = 0; i < P256_DIGIT_WORDS; i++) {
+            words[i].word[lane] = digits->word[i];
+        }
+        out.minus |= (lane_mask)(digits->minus << lane);
+    }
+    for (int i = 0; i < P256_DIGIT_WORDS; i++) {
+        out.word[i] = words[i].all;
+    }
+    return out;
+}
+
+static fe limbs_load(const uint64_t *const limbs[P256_LANES]) {
+    lane_words words[P256_LIMBS];
+    for (unsigned lane = 0; lane < P256_LANES; lane++) {
+        for (int i = 0; i < P256_LIMBS; i++) {
+            words[i].word[lane] = limbs[lane][i];
+        }
+    }
+    fe out;
+    for (int i = 0; i < P256_LIMBS; i++) {
+        out.limb[i] = words[i].all;
+    }
+    return out;
+}
+
+static affine points_load(const p256_entry *const points[P256_LANES]) {
+    const uint64_t *x[P256_LANES], *y[P256_LANES];
+    for (unsigned lane = 0; lane < P256_LANES; lane++) {
+        x[lane] = points[lane]->x;
+        y[lane] = points[lane]->y;
+    }
+    return (affine){limbs_load(x), limbs_load(y)};
+}
+
+static void limbs_store(uint64_t (*limbs)[P256_LIMBS], fe a) {
+    for (int i = 0; i < P256_LIMBS; i++) {
+        lane_words words = {.all = lanes_and(a.limb[i], lanes_all(P256_LIMB_MASK))};
+        for (unsigned lane = 0; lane < P256_LANES; lane++) {
+            limbs[lane][i] = words.word[lane];
+        }
+    }
+}
+
+static void entries_store(p256_entry *const to[P256_LANES], affine points) {
+    uint64_t x[P256_LANES][P256_LIMBS], y[P256_LANES][P256_LIMBS];
+    limbs_store(x, points.x);
+    limbs_store(y, points.y);
+    for (unsigned lane = 0; lane < P256_LANES; lane++) {
+        memcpy(to[lane]->x, x[lane], sizeof to[lane]->x);
+        memcpy(to[lane]->y, y[lane], sizeof to[lane]->y);
+    }
+}
+
+static void block_load(block *into, const p256_job *jobs, size_t count) {
+    for (size_t lane = 0; lane < P256_LANES; lane++) {
+        into->job[lane] = &jobs[lane < count ? lane : count - 1];
+    }
+    into->u1 = digits_load(into, 0);
+    into->u2 = digits_load(into, 1);
+}
+
+static size_t blocks_load(block *blocks, const p256_job *jobs, size_t count) {
+    for (size_t b = 0; b < block_count(count); b++) {
+        block_load(&blocks[b], jobs + b * P256_LANES, count - b * P256_LANES);
+    }
+    return block_count(count);
+}
+
+/* --- tables ------------------------------------------------------------------------------------- */
+
+/* Each lane's digit: the multiples to pass over, and the lanes that subtract. p256_digit_at, eightfold. */
+LANES_INLINE lanes digit_at(const lane_digits *digits, unsigned bit, unsigned width,
+                            lane_mask *minus) {
+    unsigned low = bit % 64;
+    lanes bits = lanes_shift_right(digits->word[bit / 64], low);
+    if (low + width > 64) {
+        bits = _mm512_or_si512(bits, lanes_shift_left(digits->word[bit / 64 + 1], 64 - low));
+    }
+    uint64_t half = UINT64_C(1) << (width - 1);
+    lane_mask negative = _mm512_testn_epi64_mask(bits, lanes_all(half));
+    lanes inverted = _mm512_xor_si512(bits, lanes_all(UINT64_MAX));
+    *minus = negative ^ digits->minus;
+    return lanes_and(lanes_choose(negative, inverted, bits), lanes_all(half - 1));
+}
+
+/* The limbs at `offset`, `stride` octets apart. */
+LANES_INLINE fe limbs_gather(const char *base, lanes offset, size_t stride) {
+    fe out;
+    FE_EACH_LIMB
+    for (size_t i = 0; i < P256_LIMBS; i++) {
+        out.limb[i] = _mm512_i64gather_epi64(offset, base + i * stride, 1);
+    }
+    return out;
+}
+
+/* Each lane's p256_entry number `index` after `tables`, which differ from lane to lane. */
+LANES_INLINE affine entries_gather(const lane_tables *tables, lanes index) {
+    lanes offset = lanes_add(lanes_shift_left(index, 6), lanes_shift_left(index, 4)); /* 80 index */
+    _Static_assert(sizeof(p256_entry) == 80, "what the shifts above say");
+    offset = lanes_add(offset, tables->offset);
+    return (affine){
+        limbs_gather(tables->base, offset, sizeof(uint64_t)),
+        limbs_gather(tables->base + offsetof(p256_entry, y), offset, sizeof(uint64_t)),
+    };
+}
+
+/* Each lane's own multiple number `index` of a table in lanes. */
+LANES_INLINE affine multiples_gather(const point_table *table, lanes index) {
+    const lanes own = _mm512_set_epi64(56, 48, 40, 32, 24, 16, 8, 0);
+    lanes offset = lanes_sub(lanes_shift_left(index, 10), lanes_shift_left(index, 6)); /* 960 index */
+    _Static_assert(sizeof(odd_multiple) == 960, "what the shifts above say");
+    offset = lanes_add(offset, own);
+    const char *base = (const char *)table;
+    return (affine){
+        limbs_gather(base + offsetof(odd_multiple, at.x), offset, sizeof(lanes)),
+        limbs_gather(base + offsetof(odd_multiple, at.y), offset, sizeof(lanes)),
+    };
+}
+
+static lane_tables tables_of(const block *of) {
+    lane_words offset;
+    const char *base = (const char *)of->job[0]->key.entries;
+    for (unsigned lane = 0; lane < P256_LANES; lane++) {
+        const char *table = (const char *)of->job[lane]->key.entries;
+        offset.word[lane] = (uint64_t)(uintptr_t)table - (uint64_t)(uintptr_t)base;
+    }
+    return (lane_tables){base, offset.all};
+}
+
+/* --- steps of a sum ----------------------------------------------------------------------------- */
+
+LANES_INLINE void sum_start(jacobian *sum, affine term, lane_mask minus) {
+    term.y = fe_settle(fe_choose(minus, fe_negate(term.y, 2), term.y));
+    *sum = jacobian_of(&term);
+}
+
+static affine wide_term(const lane_tables *table, const lane_digits *digits, unsigned window,
+                        lane_mask *minus) {
+    lanes index = digit_at(digits, window * P256_WIDE_BITS, P256_WIDE_BITS, minus);
+    return entries_gather(table, lanes_add(index, lanes_all(window * P256_WIDE_ENTRIES)));
+}
+
+static void add_wide(block *to, const lane_tables *table, const lane_digits *digits,
+                     unsigned window) {
+    lane_mask minus;
+    affine term = wide_term(table, digits, window, &minus);
+    jacobian_add_affine(&to->sum, &term, minus);
+}
+
+/* u1 · G, on top of what is there. */
+static void add_base(block *pair, size_t count, const p256_wide *g) {
+    const lane_tables table = {(const char *)g, lanes_all(0)};
+    for (unsigned window = 0; window < P256_WIDE_WINDOWS; window++) {
+        for (size_t b = 0; b < count; b++) {
+            add_wide(&pair[b], &table, &pair[b].u1, window);
+        }
+    }
+}
+
+/* --- the end ------------------------------------------------------------------------------------ */
+
+/* The lanes whose r + n is below p. Nobody meets one by chance: they are one in 2^128. */
+static lane_mask lanes_with_two_candidates(const block *of) {
+    static const uint64_t gap[P256_WORDS] = {P256_PRIME_LESS_ORDER};
+    unsigned out = 0;
+    for (unsigned lane = 0; lane < P256_LANES; lane++) {
+        out |= (unsigned)p256_words_below(of->job[lane]->signature->r, gap) << lane;
+    }
+    return (lane_mask)out;
+}
+
+/* r is x modulo n, and x is below p: x is r, or r + n where that is below p. */
+static lane_mask x_is_r(const block *of) {
+    uint64_t r[P256_LANES][P256_LIMBS];
+    const uint64_t *at[P256_LANES];
+    for (unsigned lane = 0; lane < P256_LANES; lane++) {
+        p256_limbs_of(r[lane], of->job[lane]->signature->r);
+        at[lane] = r[lane];
+    }
+    fe candidate = fe_mul(limbs_load(at), fe_constant(p256_r1));
+    lane_mask valid = jacobian_has_x(&of->sum, candidate);
+    lane_mask two = lanes_with_two_candidates(of);
+    if (two != 0) {
+        candidate = fe_carry(fe_add(candidate, fe_constant(p256_order)));
+        valid |= two & jacobian_has_x(&of->sum, candidate);
+    }
+    return valid;
+}
+
+static void verdicts_write(const block *of) {
+    lane_mask valid = x_is_r(of);
+    for (unsigned lane = 0; lane < P256_LANES; lane++) {
+        *of->job[lane]->verdict = (valid >> lane) & 1;
+    }
+}
+
+/* --- both points have wide tables --------------------------------------------------------------- */
+
+static void pair_verify_wide(block *pair, size_t count, const p256_wide *g) {
+    const lane_tables base = {(const char *)g, lanes_all(0)};
+    for (size_t b = 0; b < count; b++) {
+        lane_mask minus;
+        pair[b].key = tables_of(&pair[b]);
+        affine term = wide_term(&base, &pair[b].u1, 0, &minus);
+        sum_start(&pair[b].sum, term, minus);
+        add_wide(&pair[b], &pair[b].key, &pair[b].u2, 0);
+    }
+    for (unsigned window = 1; window < P256_WIDE_WINDOWS; window++) {
+        for (size_t b = 0; b < count; b++) {
+            add_wide(&pair[b], &base, &pair[b].u1, window);
+        }
+        for (size_t b = 0; b < count; b++) {
+            add_wide(&pair[b], &pair[b].key, &pair[b].u2, window);
+        }
+    }
+}
+
+static void verify_wide(const p256_wide *g, const p256_job *jobs, size_t count) {
+    block blocks[MOST_BLOCKS];
+    size_t all = blocks_load(blocks, jobs, count);
+    for (size_t b = 0; b < all; b += PAIR) {
+        pair_verify_wide(&blocks[b], all - b < PAIR ? all - b : PAIR, g);
+    }
+    for (size_t b = 0; b < all; b++) {
+        verdicts_write(&blocks[b]);
+    }
+}
+
+/* --- inversion ---------------------------------------------------------------------------------- */
+
+/*
+ * Each vector becomes its inverse, with one inversion for all lanes of all of them. A lane that is 0
+ * becomes something that is no inverse, and disturbs no other: whatever is computed with it has Z = 0
+ * or fails the last check, and OpenSSL decides.
+ */
+static void invert_all(fe *elements, size_t count) {
+    fe before[MOST_BLOCKS];
+    uint64_t limbs[P256_LANES][P256_LIMBS];
+    const uint64_t *at[P256_LANES];
+    const fe one = fe_constant(p256_one);
+    fe product = one;
+    for (size_t k = 0; k < count; k++) {
+        elements[k] = fe_choose(fe_is_zero(elements[k]), one, elements[k]);
+        before[k] = product;
+        product = fe_mul(product, elements[k]);
+    }
+    limbs_store(limbs, product);
+    ks_p256_invert_all(limbs, P256_LANES);
+    for (unsigned lane = 0; lane < P256_LANES; lane++) {
+        at[lane] = limbs[lane];
+    }
+    fe rest = limbs_load(at);
+    for (size_t k = count; k-- > 0;) {
+        fe inverse = fe_mul(rest, before[k]);
+        rest = fe_mul(rest, elements[k]);
+        elements[k] = inverse;
+    }
+}
+
+/* --- keys that nobody has seen before ----------------------------------------------------------- */
+
+static void point_tables_build(point_table *tables, const affine *points, size_t count) {
+    fe z[MOST_BLOCKS];
+    for (size_t b = 0; b < count; b++) {
+        z[b] = odd_multiples_start(tables[b], P256_COMB_ENTRIES, &points[b]);
+    }
+    invert_all(z, count);
+    for (size_t b = 0; b < count; b++) {
+        odd_multiples_finish(tables[b], P256_COMB_ENTRIES, z[b]);
+    }
+}
+
+#define POINT_WINDOWS (P256_DIGIT_BITS / P256_COMB_BITS)
+
+static affine point_term(const point_table *table, const lane_digits *digits, unsigned window,
+                         lane_mask *minus) {
+    return multiples_gather(table,
+                            digit_at(digits, window * P256_COMB_BITS, P256_COMB_BITS, minus));
+}
+
+static void pair_double(block *pair, size_t count) {
+    for (unsigned i = 0; i < P256_COMB_BITS; i++) {
+        for (size_t b = 0; b < count; b++) {
+            jacobian_double(&pair[b].sum);
+        }
+    }
+}
+
+static void pair_verify_point(block *pair, size_t count, const point_table *tables,
+                              const p256_wide *g) {
+    lane_mask minus;
+    for (size_t b = 0; b < count; b++) {
+        affine term = point_term(&tables[b], &pair[b].u2, POINT_WINDOWS - 1, &minus);
+        sum_start(&pair[b].sum, term, minus);
+    }
+    for (unsigned window = POINT_WINDOWS - 1; window-- > 0;) {
+        pair_double(pair, count);
+        for (size_t b = 0; b < count; b++) {
+            affine term = point_term(&tables[b], &pair[b].u2, window, &minus);
+            jacobian_add_affine(&pair[b].sum, &term, minus);
+        }
+    }
+    add_base(pair, count, g);
+}
+
+static void verify_point(const p256_wide *g, const p256_job *jobs, size_t count, void *scratch) {
+    block blocks[MOST_BLOCKS];
+    affine points[MOST_BLOCKS];
+    point_table *tables = scratch;
+    size_t all = blocks_load(blocks, jobs, count);
+    for (size_t b = 0; b < all; b++) {
+        const p256_entry *entries[P256_LANES];
+        for (unsigned lane = 0; lane < P256_LANES; lane++) {
+            entries[lane] = blocks[b].job[lane]->key.point;
+        }
+        points[b] = points_load(entries);
+    }
+    point_tables_build(tables, points, all);
+    for (size_t b = 0; b < all; b += PAIR) {
+        pair_verify_point(&blocks[b], all - b < PAIR ? all - b : PAIR, &tables[b], g);
+    }
+    for (size_t b = 0; b < all; b++) {
+        verdicts_write(&blocks[b]);
+    }
+}
+
+/* --- keys that were seen before ----------------------------------------------------------------- */
+
+static void add_comb(block *to, unsigned part, unsigned window) {
+    lane_mask minus;
+    unsigned bit = (part * P256_COMB_WINDOWS + window) * P256_COMB_BITS;
+    lanes index = digit_at(&to->u2, bit, P256_COMB_BITS, &minus);
+    index = lanes_add(index, lanes_all(part * P256_COMB_ENTRIES));
+    affine term = entries_gather(&to->key, index);
+    jacobian_add_affine(&to->sum, &term, minus);
+}
+
+static void comb_start(block *of) {
+    lane_mask minus;
+    lanes index = digit_at(&of->u2, (P256_COMB_WINDOWS - 1) * P256_COMB_BITS, P256_COMB_BITS, &minus);
+    of->key = tables_of(of);
+    sum_start(&of->sum, entries_gather(&of->key, index), minus);
+}
+
+static void pair_verify_comb(block *pair, size_t count, const p256_wide *g) {
+    for (size_t b = 0; b < count; b++) {
+        comb_start(&pair[b]);
+    }
+    for (unsigned window = P256_COMB_WINDOWS; window-- > 0;) {
+        if (window < P256_COMB_WINDOWS - 1) {
+            pair_double(pair, count);
+        }
+        for (unsigned part = window == P256_COMB_WINDOWS - 1; part < P256_COMB_BLOCKS; part++) {
+            for (size_t b = 0; b < count; b++) {
+                add_comb(&pair[b], part, window);
+            }
+        }
+    }
+    add_base(pair, count, g);
+}
+
+static void verify_comb(const p256_wide *g, const p256_job *jobs, size_t count) {
+    block blocks[MOST_BLOCKS];
+    size_t all = blocks_load(blocks, jobs, count);
+    for (size_t b = 0; b < all; b += PAIR) {
+        pair_verify_comb(&blocks[b], all - b < PAIR ? all - b : PAIR, g);
+    }
+    for (size_t b = 0; b < all; b++) {
+        verdicts_write(&blocks[b]);
+    }
+}
+
+/* points[i] := 2^(65 i) · points[0], in lanes. */
+static void comb_powers(affine points[P256_COMB_BLOCKS]) {
+    jacobian at = jacobian_of(&points[0]), power[P256_COMB_BLOCKS];
+    fe z[P256_COMB_BLOCKS];
+    for (unsigned part = 1; part < P256_COMB_BLOCKS; part++) {
+        for (unsigned i = 0; i < P256_COMB_WINDOWS * P256_COMB_BITS; i++) {
+            jacobian_double(&at);
+        }
+        power[part] = at;
+        z[part] = at.z;
+    }
+    invert_all(z + 1, P256_COMB_BLOCKS - 1);
+    for (unsigned part = 1; part < P256_COMB_BLOCKS; part++) {
+        fe square = fe_square(z[part]);
+        points[part].x = fe_mul(power[part].x, square);
+        points[part].y = fe_mul(power[part].y, fe_mul(square, z[part]));
+    }
+}
+
+static void build_eight_combs(p256_comb *const combs[P256_LANES],
+                              const p256_entry *const points[P256_LANES], point_table *tables) {
+    affine parts[P256_COMB_BLOCKS];
+    parts[0] = points_load(points);
+    comb_powers(parts);
+    point_tables_build(tables, parts, P256_COMB_BLOCKS);
+    for (unsigned part = 0; part < P256_COMB_BLOCKS; part++) {
+        for (unsigned k = 0; k < P256_COMB_ENTRIES; k++) {
+            p256_entry *to[P256_LANES];
+            for (unsigned lane = 0; lane < P256_LANES; lane++) {
+                to[lane] = &combs[lane]->block[part][k];
+            }
+            entries_store(to, tables[part][k].at);
+        }
+    }
+}
+
+static void build_combs(p256_comb *const *combs, const p256_entry *const *points, size_t count,
+                        void *scratch) {
+    for (size_t from = 0; from < count; from += P256_LANES) {
+        p256_comb *to[P256_LANES];
+        const p256_entry *of[P256_LANES];
+        for (size_t lane = 0; lane < P256_LANES; lane++) {
+            size_t i = from + lane < count ? from + lane : count - 1;
+            to[lane] = combs[i];
+            of[lane] = points[i];
+        }
+        build_eight_combs(to, of, scratch);
+    }
+}
+
+/* --- building wide tables ----------------------------------------------------------------------- */
+
+/* Eight windows at a time, each in its lane; the last lanes repeat the last window. */
+static void windows_build(p256_wide *table, const p256_entry *powers, size_t from,
+                          odd_multiple *multiples) {
+    size_t window[P256_LANES];
+    const p256_entry *firsts[P256_LANES];
+    for (size_t lane = 0; lane < P256_LANES; lane++) {
+        window[lane] = from + lane < P256_WIDE_WINDOWS ? from + lane : P256_WIDE_WINDOWS - 1;
+        firsts[lane] = &powers[window[lane]];
+    }
+    affine first = points_load(firsts);
+    fe z = odd_multiples_start(multiples, P256_WIDE_ENTRIES, &first);
+    invert_all(&z, 1);
+    odd_multiples_finish(multiples, P256_WIDE_ENTRIES, z);
+    for (size_t k = 0; k < P256_WIDE_ENTRIES; k++) {
+        p256_entry *to[P256_LANES];
+        for (unsigned lane = 0; lane < P256_LANES; lane++) {
+            to[lane] = &table->window[window[lane]][k];
+        }
+        entries_store(to, multiples[k].at);
+    }
+}
+
+static int build_wide(p256_wide *table, const p256_entry *point) {
+    p256_entry powers[P256_WIDE_WINDOWS];
+    odd_multiple *multiples =
+        aligned_alloc(sizeof(lanes), P256_WIDE_ENTRIES * sizeof *multiples);
+    if (multiples == NULL) {
+        return 0;
+    }
+    ks_p256_powers(powers, P256_WIDE_WINDOWS, P256_WIDE_BITS, point);
+    for (size_t from = 0; from < P256_WIDE_WINDOWS; from += P256_LANES) {
+        windows_build(table, powers, from, multiples);
+    }
+    free(multiples);
+    return 1;
+}
+
+const p256_kernel ks_p256_kernel_ifma = {
+    .path = "ifma",
+    .lanes = P256_LANES,
+    .costs = {.wide = 32, .comb = 64, .point = 128}, /* bench/verify_batch.py */
+    .scratch_bytes = MOST_BLOCKS * sizeof(point_table),
+    .build_wide = build_wide,
+    .verify_wide = verify_wide,
+    .verify_point = verify_point,
+    .verify_comb = verify_comb,
+    .build_combs = build_combs,
+};
+
+#else
+/* ISO C wants a declaration in every file; another architecture's build has this one. */
+typedef int p256_kernel_ifma_is_not_built;
+#endif

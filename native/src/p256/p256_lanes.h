@@ -1,0 +1,59 @@
+/*
+ * A `lanes` is eight 64-bit words, one for each of eight signatures: lane k of every operand belongs
+ * to signature k, and no operation moves anything between lanes. These are the operations that the
+ * field arithmetic is made of, under names that do not need the AVX-512 manual.
+ *
+ * `native/test/p256_intervals.h` has the same names over intervals; the field arithmetic is compiled
+ * with both, and so its bounds are computed by the very operations that run.
+ */
+#ifndef P256_LANES_H
+#define P256_LANES_H
+
+#include <immintrin.h>
+#include <stdint.h>
+
+#define P256_LANES 8
+
+typedef __m512i lanes;
+typedef __mmask8 lane_mask; /* bit k speaks of lane k */
+
+#define LANES_INLINE static inline __attribute__((always_inline))
+
+LANES_INLINE lanes lanes_all(uint64_t word) {
+    return _mm512_set1_epi64((long long)word);
+}
+LANES_INLINE lanes lanes_add(lanes a, lanes b) {
+    return _mm512_add_epi64(a, b);
+}
+LANES_INLINE lanes lanes_sub(lanes a, lanes b) {
+    return _mm512_sub_epi64(a, b);
+}
+LANES_INLINE lanes lanes_and(lanes a, lanes b) {
+    return _mm512_and_si512(a, b);
+}
+LANES_INLINE lanes lanes_shift_left(lanes a, unsigned bits) {
+    return _mm512_slli_epi64(a, bits);
+}
+/* For numbers that are never negative. */
+LANES_INLINE lanes lanes_shift_right(lanes a, unsigned bits) {
+    return _mm512_srli_epi64(a, bits);
+}
+/* For numbers that may be negative: rounds down. */
+LANES_INLINE lanes lanes_shift_right_signed(lanes a, unsigned bits) {
+    return _mm512_srai_epi64(a, bits);
+}
+/* sum + the low, or the high, 52 bits of the product; of a and b, bits above the 52nd are ignored. */
+LANES_INLINE lanes lanes_add_product_low(lanes sum, lanes a, lanes b) {
+    return _mm512_madd52lo_epu64(sum, a, b);
+}
+LANES_INLINE lanes lanes_add_product_high(lanes sum, lanes a, lanes b) {
+    return _mm512_madd52hi_epu64(sum, a, b);
+}
+LANES_INLINE lanes lanes_choose(lane_mask which, lanes where_set, lanes where_clear) {
+    return _mm512_mask_blend_epi64(which, where_clear, where_set);
+}
+LANES_INLINE lane_mask lanes_equal(lanes a, lanes b) {
+    return _mm512_cmpeq_epi64_mask(a, b);
+}
+
+#endif
