@@ -172,6 +172,7 @@ def subject_claims(**changes: object) -> SubjectClaims:
     members: dict[str, object] = {
         "subject": subject(),
         "token_type": TokenType.ACCESS_TOKEN,
+        "issued_at": NOW - 10,
         "expires_at": NOW + 3_600,
         "jti": "at-1",
         "scopes": frozenset({"read", "write"}),

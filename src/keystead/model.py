@@ -54,11 +54,25 @@ class AnchorClass(StrEnum):
     VIRTUAL_TPM = "virtual-tpm"
     TEE = "tee"
     EMULATED = "emulated"
+    IDENTITY_PROVIDER = "identity-provider"
+    """Keys of an issuer of tokens: it says who a workload is, and nothing about any hardware."""
 
     @property
     def hardware(self) -> bool:
         """Whether keys under this anchor are in a chip or a hardware enclave."""
         return self in (AnchorClass.TPM, AnchorClass.TEE)
+
+
+class OidcProfile(StrEnum):
+    """Whose workload tokens they are: how their claims are read (``docs/evidence/oidc.md``)."""
+
+    GITHUB_ACTIONS = "github-actions"
+    AWS_EKS = "aws-eks"
+    AWS_STS = "aws-sts"
+    AZURE = "azure"
+    GCP = "gcp"
+    KUBERNETES = "kubernetes"
+    OTHER = "other"
 
 
 class Freshness(StrEnum):
@@ -397,7 +411,8 @@ class Checkpoint:
 class UseOnce:
     """Remember ``key`` in ``space`` until ``until``; Replayed if it is there already.
 
-    Spaces: ``proof`` (DPoP jti), ``challenge`` (attestation nonce), ``handover`` (token jti).
+    Spaces: ``proof`` (DPoP jti), ``challenge`` (attestation nonce), ``handover`` (token jti),
+    ``oidc`` (a workload's token that answers no challenge).
     ``key`` starts with a big-endian time so that rows stay near each other (notes: SQLite).
     """
 
@@ -457,7 +472,8 @@ class RemoveEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PutGrant:
-    """Conflict if the grant's id or handle exists; Refused if its parent is revoked."""
+    """Conflict if the grant's id or handle exists; Refused if its parent is revoked, or
+    (limit_exceeded) if its key has too many live grants of this user."""
 
     grant: Grant
 
@@ -486,6 +502,33 @@ class RevokeGrant:
 
     id: GrantId
     at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delegation:
+    """A user, an agent and an API: what a grant is about, whichever grant it is."""
+
+    subject_issuer: str
+    sub: str
+    agent: SpiffeId
+    audience: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefuseEarlierSubjects:
+    """From now on the user's tokens issued until ``at`` start nothing of this delegation: a
+    revoked grant cannot be had again with the token that it came from."""
+
+    delegation: Delegation
+    at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequireLaterSubject:
+    """Refused (grant_revoked) if the delegation was revoked at or after ``issued_at``."""
+
+    delegation: Delegation
+    issued_at: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -541,6 +584,8 @@ Operation = (
     | RequireLiveGrant
     | RequireLiveBinding
     | RevokeGrant
+    | RefuseEarlierSubjects
+    | RequireLaterSubject
     | PutKey
     | SetKeyState
     | PutCheckpoint

@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,6 +20,7 @@ from keystead.errors import (
 )
 from keystead.model import (
     BindKey,
+    Delegation,
     EkId,
     EnrolHost,
     GrantId,
@@ -33,8 +36,10 @@ from keystead.model import (
     PutKey,
     PutResult,
     RaiseCounter,
+    RefuseEarlierSubjects,
     RemoveEntry,
     RemoveHost,
+    RequireLaterSubject,
     RequireLiveBinding,
     RequireLiveGrant,
     ResultId,
@@ -45,6 +50,7 @@ from keystead.model import (
 )
 from keystead.ports import Store
 from keystead.storage import SqliteStore
+from keystead.storage.sqlite.operations.grants import MAX_LIVE_GRANTS
 from tests.store_samples import (
     AGENT,
     EK,
@@ -245,6 +251,7 @@ async def test_a_closed_store_is_unavailable(store: Store) -> None:
         ("proof", Reason.PROOF_REPLAYED),
         ("challenge", Reason.CHALLENGE_REPLAYED),
         ("handover", Reason.SUBJECT_TOKEN_REPLAYED),
+        ("oidc", Reason.EVIDENCE_REPLAYED),
     ],
 )
 async def test_a_key_is_used_once_in_its_space(store: Store, space: str, reason: Reason) -> None:
@@ -502,6 +509,41 @@ async def test_revoking_twice_changes_nothing(store: Store) -> None:
     await run(store, PutGrant(grant=grant()), RevokeGrant(id=grant().id, at=NOW + 1))
     await run(store, RevokeGrant(id=grant().id, at=NOW + 2))
     assert await store.grant(grant().id) == grant(revoked_at=NOW + 1)
+
+
+async def test_a_revoked_delegation_takes_later_subjects_only(store: Store) -> None:
+    delegation = Delegation(
+        subject_issuer="https://idp.example",
+        sub="user-1",
+        agent=AGENT,
+        audience="https://api.example",
+    )
+    await store.apply([RefuseEarlierSubjects(delegation=delegation, at=NOW)], events=())
+    await store.apply([RefuseEarlierSubjects(delegation=delegation, at=NOW - 60)], events=())
+    for issued_at in (NOW - 60, NOW):
+        with pytest.raises(Refused) as caught:
+            await store.apply(
+                [RequireLaterSubject(delegation=delegation, issued_at=issued_at)], events=()
+            )
+        assert caught.value.reason is Reason.GRANT_REVOKED
+    await store.apply([RequireLaterSubject(delegation=delegation, issued_at=NOW + 1)], events=())
+    for field in ("subject_issuer", "sub", "agent", "audience"):
+        other = replace(delegation, **{field: "spiffe://example.org/other"})
+        await store.apply([RequireLaterSubject(delegation=other, issued_at=NOW)], events=())
+
+
+async def test_one_key_holds_so_many_grants_of_one_user(store: Store) -> None:
+    def numbered(number: int, **fields: Any) -> PutGrant:
+        made = grant(id=GrantId(f"g-{number}"), handle_hash=number.to_bytes(32, "big"), **fields)
+        return PutGrant(grant=made)
+
+    await store.apply([numbered(number) for number in range(MAX_LIVE_GRANTS)], events=())
+    with pytest.raises(Refused) as caught:
+        await store.apply([numbered(MAX_LIVE_GRANTS)], events=())
+    assert caught.value.reason is Reason.LIMIT_EXCEEDED
+    await store.apply([numbered(MAX_LIVE_GRANTS, jkt=Jkt("another"))], events=())
+    await store.apply([RevokeGrant(id=GrantId("g-0"), at=NOW)], events=())
+    await store.apply([numbered(MAX_LIVE_GRANTS + 1)], events=())
 
 
 async def test_an_unknown_grant_cannot_be_revoked(store: Store) -> None:

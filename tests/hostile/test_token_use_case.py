@@ -245,6 +245,26 @@ async def test_an_exchange_again_does_not_survive_the_end_of_the_grant(
     assert await reason_of(it.exchange(a, token)) is Reason.GRANT_REVOKED
 
 
+async def test_the_users_token_does_not_bring_a_revoked_grant_back(
+    it: Installation, a: Agent
+) -> None:
+    """What an operator revoked is over for every token of the user from before, and only those."""
+    users = it.user_token()
+    token = (await it.exchange(a, users)).access_token
+    await it.grants.revoke_grant(OLGA, id=claims(token)["grant_id"])
+    assert await reason_of(it.exchange(a, users)) is Reason.GRANT_REVOKED
+    it.clock.at += 60
+    assert (await it.exchange(a, it.user_token())).access_token
+
+
+async def test_an_agent_that_lets_go_of_a_grant_may_ask_again(it: Installation, a: Agent) -> None:
+    users = it.user_token()
+    issued = await it.exchange(a, users)
+    proof = it.proof(a, url=REVOKE_URL)
+    await it.grants.revoke(str(issued.refresh_token), proofs=[proof])
+    assert (await it.exchange(a, users)).access_token
+
+
 async def test_a_refresh_token_is_nothing_without_its_key(
     it: Installation, a: Agent, b: Agent
 ) -> None:

@@ -243,11 +243,12 @@ def _subject(
 def _read(
     jwt: Jwt, token_type: TokenType, issuer: SubjectIssuer, subject: Subject, own_issuer: str
 ) -> SubjectClaims:
-    if jwt.expires_at is None:
-        raise TokenRejected(Reason.CLAIM_MISSING, "exp")
+    if jwt.expires_at is None or jwt.issued_at is None:
+        raise TokenRejected(Reason.CLAIM_MISSING, "exp or iat")
     return SubjectClaims(
         subject=subject,
         token_type=token_type,
+        issued_at=jwt.issued_at,
         expires_at=jwt.expires_at,
         jti=json.find_str(jwt.claims, "jti", max_chars=MAX_NAME_CHARS),
         scopes=read_scopes(jwt.claims) if issuer.scopes_limit else None,

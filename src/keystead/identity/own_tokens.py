@@ -107,12 +107,15 @@ def _read(
 ) -> SubjectClaims:
     claims = jwt.claims
     jkt = read_jkt(claims)
-    if jkt is None or jwt.expires_at is None:
+    if jwt.expires_at is None or jwt.issued_at is None:
+        raise TokenRejected(Reason.CLAIM_MISSING, "exp or iat")
+    if jkt is None:
         raise TokenRejected(Reason.BINDING_MISSING, "no cnf.jkt")
     grant_id = json.find_str(claims, "grant_id", max_chars=MAX_NAME_CHARS)
     return SubjectClaims(
         subject=_subject(claims, hand_over.client if hand_over else None),
         token_type=token_type,
+        issued_at=jwt.issued_at,
         expires_at=jwt.expires_at,
         jti=json.get_str(claims, "jti", max_chars=MAX_NAME_CHARS),
         scopes=read_scopes(claims) or frozenset(),

@@ -55,6 +55,7 @@ class SubjectClaims:
 
     subject: Subject
     token_type: TokenType
+    issued_at: int
     expires_at: int
     jti: str | None
     scopes: frozenset[str] | None = None

@@ -45,6 +45,10 @@ class BatchResult:
         self._payloads = tuple(payloads)
         self.ok = bytes(isinstance(verdict, VerifiedToken) for verdict in self._verdicts)
 
+    def __bool__(self) -> bool:
+        """A batch is neither good nor bad: read ``ok``, or the items."""
+        raise TypeError("a batch has one verdict for each item: use .ok or the items")
+
     def __len__(self) -> int:
         return len(self._verdicts)
 

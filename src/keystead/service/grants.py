@@ -11,10 +11,12 @@ from keystead.issuance import introspection
 from keystead.model import (
     AuditAction,
     AuditEvent,
+    Delegation,
     Grant,
     GrantId,
     KeyPurpose,
     Operation,
+    RefuseEarlierSubjects,
     RevokeGrant,
     SpiffeId,
 )
@@ -90,7 +92,7 @@ class Grants:
             refusal = ProofRejected(Reason.KEY_BINDING_MISMATCH)
             await self._trail.record_refusal(presenter, refusal)
             raise refusal
-        await self._revoke(grant, caller=presenter.bound.spiffe_id, first=[presenter.used])
+        await self._revoke(grant, caller=presenter.bound.spiffe_id, also=[presenter.used])
 
     async def list(self, caller: Caller, *, sub: str, agent: str) -> Sequence[Grant]:
         """Grants, newest first, of one user or agent if named."""
@@ -100,14 +102,23 @@ class Grants:
         )
 
     async def revoke_grant(self, caller: Caller, *, id: str) -> None:
-        """Revoke a grant and all below it: the next renewal is refused."""
+        """Revoke a grant and all below it: the next renewal is refused, and so is any exchange of
+        a user's token from before. (When an agent itself lets go of a grant, the user's token
+        stays good: the user said nothing.)"""
         require(caller, Role.OPERATOR)
         grant = await self._store.grant(GrantId(id))
         if grant is None:
             raise NotFound(Reason.GRANT_UNKNOWN)
-        await self._revoke(grant, caller=caller.name, first=[])
+        delegation = Delegation(
+            subject_issuer=grant.subject.issuer,
+            sub=grant.subject.sub,
+            agent=grant.agent,
+            audience=grant.audience,
+        )
+        barred = RefuseEarlierSubjects(delegation=delegation, at=self._clock.now())
+        await self._revoke(grant, caller=caller.name, also=[barred])
 
-    async def _revoke(self, grant: Grant, *, caller: str, first: Sequence[Operation]) -> None:
+    async def _revoke(self, grant: Grant, *, caller: str, also: Sequence[Operation]) -> None:
         now = self._clock.now()
         event = AuditEvent(
             action=AuditAction.GRANT_REVOKED,
@@ -119,4 +130,4 @@ class Grants:
             object=grant.id,
             detail={"subject_issuer": grant.subject.issuer, "audience": grant.audience},
         )
-        await self._store.apply([*first, RevokeGrant(id=grant.id, at=now)], events=[event])
+        await self._store.apply([*also, RevokeGrant(id=grant.id, at=now)], events=[event])

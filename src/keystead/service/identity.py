@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from keystead.appraisal import endorsement
 from keystead.codec import base64url, json
-from keystead.errors import Malformed, NotFound, Reason
+from keystead.errors import Malformed, NotFound, Reason, Refused
 from keystead.identity import entries as entry_rules
 from keystead.identity import spiffe
 from keystead.model import (
@@ -149,6 +149,8 @@ class Identities:
             return await self._store.entries()
         if caller.spiffe_id is None:
             return ()
+        if caller.spiffe_id is None:
+            raise Refused(Reason.ROLE_REQUIRED, "a host without a name")
         return await self._store.entries(parent=caller.spiffe_id)
 
     def _own_id(self, text: str) -> SpiffeId:

@@ -33,12 +33,14 @@ from keystead.model import (
     AuditAction,
     AuditEvent,
     BoundKey,
+    Delegation,
     Grant,
     IssuedToken,
     KeyPurpose,
     Kid,
     Operation,
     PutGrant,
+    RequireLaterSubject,
 )
 from keystead.ports import Clock, Entropy, Store
 from keystead.service.keyring import Keyring, jwks_document
@@ -154,7 +156,17 @@ class Tokens:
             actor_expires_at=await self._actor_expiry(request, presenter, now=now),
             parent=parent,
         )
-        operations = [*presenter.conditions(decision.parent_grant, now=now), *decision.spent]
+        delegation = Delegation(
+            subject_issuer=decision.subject.issuer,
+            sub=decision.subject.sub,
+            agent=decision.agent,
+            audience=decision.audience,
+        )
+        operations = [
+            *presenter.conditions(decision.parent_grant, now=now),
+            RequireLaterSubject(delegation=delegation, issued_at=subject.issued_at),
+            *decision.spent,
+        ]
         if decision.grant_ttl_s is None:
             return await self._issue(decision, presenter, operations, AuditAction.TOKEN_ISSUED)
         grant, refresh_token = grant_rules.make_grant(

@@ -63,6 +63,9 @@ CREATE TABLE facts (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT 
 
 _VERSION_2 = """
 CREATE TABLE counters (key BLOB PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE revoked_delegations (
+    key BLOB PRIMARY KEY, until INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 """
 
 # The step from each version to the next; a file knows in `schema_version` how many it has taken.

@@ -9,6 +9,13 @@ from keystead.errors import Conflict, NotFound, Reason, Refused
 from keystead.model import Grant, GrantId, PutGrant, RequireLiveGrant, RevokeGrant
 from keystead.storage.sqlite import rows
 
+MAX_LIVE_GRANTS = 256
+"""Of one key and one user. Every exchange may make one, and an agent that starts anew forgets its
+handles; a key that comes to this many in their lifetime is collecting them."""
+_LIVE = """
+SELECT count(*) FROM grants
+WHERE jkt = ? AND sub = ? AND revoked_at IS NULL AND expires_at > ?
+"""
 _PUT = """
 INSERT INTO grants (id, handle_hash, parent, sub, agent, jkt, created_at, expires_at, revoked_at,
     body)
@@ -24,10 +31,14 @@ UPDATE grants SET revoked_at = ?2 WHERE revoked_at IS NULL AND id IN (SELECT id 
 
 
 def put(connection: sqlite3.Connection, operation: PutGrant) -> None:
-    """Refused where its parent is not live when it is made; Conflict for its id or handle."""
+    """Refused where its parent is not live when it is made, or where its key has too many of this
+    user; Conflict for its id or handle."""
     grant = operation.grant
     if grant.parent is not None:
         _require_live(connection, grant.parent, now=grant.created_at)
+    live = (grant.jkt, grant.subject.sub, grant.created_at)
+    if connection.execute(_LIVE, live).fetchone()[0] >= MAX_LIVE_GRANTS:
+        raise Refused(Reason.LIMIT_EXCEEDED, f"{MAX_LIVE_GRANTS} live grants of one key and user")
     if connection.execute(_PUT, _row(grant)).rowcount == 0:
         raise Conflict(Reason.CONFLICT, f"grant {grant.id} or its handle exists")
 

@@ -16,6 +16,7 @@ REPLAY_REASONS = {
     "proof": Reason.PROOF_REPLAYED,
     "challenge": Reason.CHALLENGE_REPLAYED,
     "handover": Reason.SUBJECT_TOKEN_REPLAYED,
+    "oidc": Reason.EVIDENCE_REPLAYED,
 }
 _USE = """
 INSERT INTO used_once (space, key, until) SELECT ?1, ?2, ?3

@@ -16,15 +16,25 @@ from keystead.model import (
     PutKey,
     PutResult,
     RaiseCounter,
+    RefuseEarlierSubjects,
     RemoveEntry,
     RemoveHost,
+    RequireLaterSubject,
     RequireLiveBinding,
     RequireLiveGrant,
     RevokeGrant,
     SetKeyState,
     UseOnce,
 )
-from keystead.storage.sqlite.operations import bindings, counters, grants, hosts, keys, once
+from keystead.storage.sqlite.operations import (
+    bindings,
+    counters,
+    delegations,
+    grants,
+    hosts,
+    keys,
+    once,
+)
 
 
 def run_operation(connection: sqlite3.Connection, operation: Operation) -> None:
@@ -46,6 +56,10 @@ def run_operation(connection: sqlite3.Connection, operation: Operation) -> None:
             grants.put(connection, operation)
         case RevokeGrant():
             grants.revoke(connection, operation)
+        case RefuseEarlierSubjects():
+            delegations.refuse_earlier(connection, operation)
+        case RequireLaterSubject():
+            delegations.require_later(connection, operation)
         case EnrolHost():
             hosts.enrol(connection, operation)
         case RemoveHost():
