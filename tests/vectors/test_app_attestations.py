@@ -46,11 +46,9 @@ def plain(text: str) -> bytes:
 def app_id(row: Row) -> str:
     if row.file.endswith(".json"):
         attestation = evidence(row).attestation
-        return next(
-            each.decode()
-            for each in APP_ID.findall(attestation.receipt)
-            if hashlib.sha256(each).digest() == attestation.auth_data.rp_id_hash
-        )
+        candidates: list[bytes] = APP_ID.findall(attestation.receipt)
+        wanted = attestation.auth_data.rp_id_hash
+        return next(each for each in candidates if hashlib.sha256(each).digest() == wanted).decode()
     found: dict[str, str] = documents(row)["attestation"]
     return f"{found['teamIdentifier']}.{found['bundleIdentifier']}"
 

@@ -18,6 +18,7 @@ from typing import Final, TypeAlias
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.x509.verification import (
     Criticality,
     ExtensionPolicy,
@@ -27,6 +28,7 @@ from cryptography.x509.verification import (
 )
 
 from keystead.appraisal.anchors import Anchor, AnchorSet
+from keystead.appraisal.chain import MIN_EC_BITS, MIN_RSA_BITS
 
 MAX_INTERMEDIATES: Final = 4
 """Nitro has three below its root."""
@@ -114,6 +116,8 @@ def _build(
 
 def _checked(path: list[x509.Certificate], anchors: AnchorSet) -> TrustedPath:
     leaf, *authorities = path
+    for certificate in path:
+        _check_key(certificate)
     for authority in authorities:
         if not _usage(authority).key_cert_sign:
             raise Untrusted("a CA that is not for certificates")
@@ -128,6 +132,17 @@ def _checked(path: list[x509.Certificate], anchors: AnchorSet) -> TrustedPath:
         not_before=max(int(each.not_valid_before_utc.timestamp()) for each in path),
         not_after=min(int(each.not_valid_after_utc.timestamp()) for each in path),
     )
+
+
+def _check_key(certificate: x509.Certificate) -> None:
+    """The path builder looks at the keys that sign, and at no leaf's."""
+    key = certificate.public_key()
+    if isinstance(key, RSAPublicKey):
+        strong = key.key_size >= MIN_RSA_BITS
+    else:
+        strong = isinstance(key, EllipticCurvePublicKey) and key.key_size >= MIN_EC_BITS
+    if not strong:
+        raise Untrusted("a key that is weak, or of another type")
 
 
 def _anchor(root: x509.Certificate, anchors: AnchorSet) -> Anchor:

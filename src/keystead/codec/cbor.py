@@ -48,13 +48,6 @@ def parse(
     return _decode(data, allow_indefinite=allow_indefinite)
 
 
-def parse_prefix(data: bytes, *, max_bytes: int, max_depth: int = MAX_DEPTH) -> tuple[CBOR, bytes]:
-    """The first item of ``data``, and the bytes after it; for formats that append to CBOR."""
-    reader = Reader(data[:max_bytes])
-    _Scan(reader, max_depth=max_depth, allow_indefinite=False).item(0)
-    return _decode(data[: reader.offset], allow_indefinite=False), data[reader.offset :]
-
-
 def parse_map(
     data: bytes, *, max_bytes: int, max_depth: int = MAX_DEPTH, allow_indefinite: bool = False
 ) -> CborMap:
