@@ -4,8 +4,13 @@ import re
 from pathlib import Path
 
 import pytest
+from msgspec import Struct
 
-from keystead.appraisal import policy, tpm2
+from keystead.appraisal import app_attest, app_attest_assertion, aws_nitro, policy, tpm2
+from keystead.appraisal.app_attest_policy import AppAttestTable
+from keystead.appraisal.aws_nitro_policy import NitroTable
+from keystead.binding import app_attest as key_of_app_attest
+from keystead.binding import aws_nitro as key_of_nitro
 from keystead.binding import binder, issuer_proof
 from keystead.binding import tpm2 as certification
 from keystead.errors import Reason
@@ -58,3 +63,36 @@ def test_the_documentation_has_a_row_for_every_policy_entry() -> None:
     ):
         for name in struct.__struct_fields__:
             assert f"`{prefix}{name}" in table, name
+
+
+# --- one document after the other, kind by kind --------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("document", "title", "module", "first", "last"),
+    [
+        ("aws-nitro", "The appraisal", aws_nitro, 1, 7),
+        ("aws-nitro", "The key", key_of_nitro, 8, 9),
+        ("app-attest", "The appraisal", app_attest, 1, 8),
+        ("app-attest", "The key", key_of_app_attest, 9, 10),
+        ("app-attest", "Assertions", app_attest_assertion, 1, 3),
+    ],
+)
+def test_every_kind_numbers_its_steps_as_its_document_does(
+    document: str, title: str, module: object, first: int, last: int
+) -> None:
+    text = (ROOT / "docs" / "evidence" / f"{document}.md").read_text()
+    part = text.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+    steps = [int(number) for number, _ in ROW.findall(part)]
+    assert steps == listed(module) == list(range(first, last + 1))
+    named = {each for _, cell in ROW.findall(part) for each in re.findall(r"`(\w+)`", cell)}
+    assert named <= {reason.value for reason in Reason}
+
+
+@pytest.mark.parametrize(
+    ("kind", "table"), [("aws-nitro", NitroTable), ("app-attest", AppAttestTable)]
+)
+def test_every_policy_entry_of_a_kind_has_a_row(kind: str, table: type[Struct]) -> None:
+    text = (ROOT / "docs" / "evidence" / f"{kind}.md").read_text()
+    for name in table.__struct_fields__:
+        assert f"| `{kind}.{name}" in text, name
