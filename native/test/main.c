@@ -4,6 +4,9 @@
 int main(void) {
     test_fan_out();
     test_keys();
+    test_p256_kernels();
+    test_p256_limbs();
+    test_p256_values();
     test_verify();
     puts("ok");
     return 0;

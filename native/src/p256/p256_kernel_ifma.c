@@ -12,182 +12,10 @@
 #if defined(__AVX512F__) && defined(__AVX512IFMA__)
 
 #include <stdlib.h>
-#include <string.h>
 
-#include "p256_lanes.h"
+#include "p256_blocks.h"
 
-#include "p256_field_lanes.h"
-#include "p256_formulas.h"
-
-#define MOST_BLOCKS (P256_MOST_JOBS / P256_LANES)
 #define PAIR 2u
-
-/* The odd multiples of eight keys that nobody has seen before. */
-typedef odd_multiple point_table[P256_COMB_ENTRIES];
-
-/* --- in and out of lanes ------------------------------------------------------------------------ */
-
-typedef union lane_words {
-    uint64_t word[P256_LANES];
-    lanes all;
-} lane_words;
-
-typedef struct lane_digits {
-    lanes word[P256_DIGIT_WORDS];
-    lane_mask minus;
-} lane_digits;
-
-/* Where each lane's table starts, counted in octets from `base`. */
-typedef struct lane_tables {
-    const char *base;
-    lanes offset;
-} lane_tables;
-
-typedef struct block {
-    const p256_job *job[P256_LANES]; /* the last one again and again where there are fewer */
-    lane_digits u1, u2;
-    lane_tables key;
-    jacobian sum;
-} block;
-
-static size_t block_count(size_t jobs) {
-    return (jobs + P256_LANES - 1) / P256_LANES;
-}
-
-static lane_digits digits_load(const block *of, int second) {
-    lane_digits out = {.minus = 0};
-    lane_words words[P256_DIGIT_WORDS];
-    for (unsigned lane = 0; lane < P256_LANES; lane++) {
-        const p256_signature *signature = of->job[lane]->signature;
-        const p256_digits *digits = second ? &signature->u2 : &signature->u1;
-        for (int i = 0; i < P256_DIGIT_WORDS; i++) {
-            words[i].word[lane] = digits->word[i];
-        }
-        out.minus |= (lane_mask)(digits->minus << lane);
-    }
-    for (int i = 0; i < P256_DIGIT_WORDS; i++) {
-        out.word[i] = words[i].all;
-    }
-    return out;
-}
-
-static fe limbs_load(const uint64_t *const limbs[P256_LANES]) {
-    lane_words words[P256_LIMBS];
-    for (unsigned lane = 0; lane < P256_LANES; lane++) {
-        for (int i = 0; i < P256_LIMBS; i++) {
-            words[i].word[lane] = limbs[lane][i];
-        }
-    }
-    fe out;
-    for (int i = 0; i < P256_LIMBS; i++) {
-        out.limb[i] = words[i].all;
-    }
-    return out;
-}
-
-static affine points_load(const p256_entry *const points[P256_LANES]) {
-    const uint64_t *x[P256_LANES], *y[P256_LANES];
-    for (unsigned lane = 0; lane < P256_LANES; lane++) {
-        x[lane] = points[lane]->x;
-        y[lane] = points[lane]->y;
-    }
-    return (affine){limbs_load(x), limbs_load(y)};
-}
-
-static void limbs_store(uint64_t (*limbs)[P256_LIMBS], fe a) {
-    for (int i = 0; i < P256_LIMBS; i++) {
-        lane_words words = {.all = lanes_and(a.limb[i], lanes_all(P256_LIMB_MASK))};
-        for (unsigned lane = 0; lane < P256_LANES; lane++) {
-            limbs[lane][i] = words.word[lane];
-        }
-    }
-}
-
-static void entries_store(p256_entry *const to[P256_LANES], affine points) {
-    uint64_t x[P256_LANES][P256_LIMBS], y[P256_LANES][P256_LIMBS];
-    limbs_store(x, points.x);
-    limbs_store(y, points.y);
-    for (unsigned lane = 0; lane < P256_LANES; lane++) {
-        memcpy(to[lane]->x, x[lane], sizeof to[lane]->x);
-        memcpy(to[lane]->y, y[lane], sizeof to[lane]->y);
-    }
-}
-
-static void block_load(block *into, const p256_job *jobs, size_t count) {
-    for (size_t lane = 0; lane < P256_LANES; lane++) {
-        into->job[lane] = &jobs[lane < count ? lane : count - 1];
-    }
-    into->u1 = digits_load(into, 0);
-    into->u2 = digits_load(into, 1);
-}
-
-static size_t blocks_load(block *blocks, const p256_job *jobs, size_t count) {
-    for (size_t b = 0; b < block_count(count); b++) {
-        block_load(&blocks[b], jobs + b * P256_LANES, count - b * P256_LANES);
-    }
-    return block_count(count);
-}
-
-/* --- tables ------------------------------------------------------------------------------------- */
-
-/* Each lane's digit: the multiples to pass over, and the lanes that subtract. p256_digit_at, eightfold. */
-LANES_INLINE lanes digit_at(const lane_digits *digits, unsigned bit, unsigned width,
-                            lane_mask *minus) {
-    unsigned low = bit % 64;
-    lanes bits = lanes_shift_right(digits->word[bit / 64], low);
-    if (low + width > 64) {
-        bits = _mm512_or_si512(bits, lanes_shift_left(digits->word[bit / 64 + 1], 64 - low));
-    }
-    uint64_t half = UINT64_C(1) << (width - 1);
-    lane_mask negative = _mm512_testn_epi64_mask(bits, lanes_all(half));
-    lanes inverted = _mm512_xor_si512(bits, lanes_all(UINT64_MAX));
-    *minus = negative ^ digits->minus;
-    return lanes_and(lanes_choose(negative, inverted, bits), lanes_all(half - 1));
-}
-
-/* The limbs at `offset`, `stride` octets apart. */
-LANES_INLINE fe limbs_gather(const char *base, lanes offset, size_t stride) {
-    fe out;
-    FE_EACH_LIMB
-    for (size_t i = 0; i < P256_LIMBS; i++) {
-        out.limb[i] = _mm512_i64gather_epi64(offset, base + i * stride, 1);
-    }
-    return out;
-}
-
-/* Each lane's p256_entry number `index` after `tables`, which differ from lane to lane. */
-LANES_INLINE affine entries_gather(const lane_tables *tables, lanes index) {
-    lanes offset = lanes_add(lanes_shift_left(index, 6), lanes_shift_left(index, 4)); /* 80 index */
-    _Static_assert(sizeof(p256_entry) == 80, "what the shifts above say");
-    offset = lanes_add(offset, tables->offset);
-    return (affine){
-        limbs_gather(tables->base, offset, sizeof(uint64_t)),
-        limbs_gather(tables->base + offsetof(p256_entry, y), offset, sizeof(uint64_t)),
-    };
-}
-
-/* Each lane's own multiple number `index` of a table in lanes. */
-LANES_INLINE affine multiples_gather(const point_table *table, lanes index) {
-    const lanes own = _mm512_set_epi64(56, 48, 40, 32, 24, 16, 8, 0);
-    lanes offset = lanes_sub(lanes_shift_left(index, 10), lanes_shift_left(index, 6)); /* 960 index */
-    _Static_assert(sizeof(odd_multiple) == 960, "what the shifts above say");
-    offset = lanes_add(offset, own);
-    const char *base = (const char *)table;
-    return (affine){
-        limbs_gather(base + offsetof(odd_multiple, at.x), offset, sizeof(lanes)),
-        limbs_gather(base + offsetof(odd_multiple, at.y), offset, sizeof(lanes)),
-    };
-}
-
-static lane_tables tables_of(const block *of) {
-    lane_words offset;
-    const char *base = (const char *)of->job[0]->key.entries;
-    for (unsigned lane = 0; lane < P256_LANES; lane++) {
-        const char *table = (const char *)of->job[lane]->key.entries;
-        offset.word[lane] = (uint64_t)(uintptr_t)table - (uint64_t)(uintptr_t)base;
-    }
-    return (lane_tables){base, offset.all};
-}
 
 /* --- steps of a sum ----------------------------------------------------------------------------- */
 
@@ -321,11 +149,8 @@ static void invert_all(fe *elements, size_t count) {
 
 /* --- keys that nobody has seen before ----------------------------------------------------------- */
 
-static void point_tables_build(point_table *tables, const affine *points, size_t count) {
-    fe z[MOST_BLOCKS];
-    for (size_t b = 0; b < count; b++) {
-        z[b] = odd_multiples_start(tables[b], P256_COMB_ENTRIES, &points[b]);
-    }
+/* `z` as odd_multiples_start gave it for each table. */
+static void point_tables_finish(point_table *tables, fe *z, size_t count) {
     invert_all(z, count);
     for (size_t b = 0; b < count; b++) {
         odd_multiples_finish(tables[b], P256_COMB_ENTRIES, z[b]);
@@ -365,19 +190,24 @@ static void pair_verify_point(block *pair, size_t count, const point_table *tabl
     add_base(pair, count, g);
 }
 
+static affine block_point(const block *of) {
+    const p256_entry *points[P256_LANES];
+    for (unsigned lane = 0; lane < P256_LANES; lane++) {
+        points[lane] = of->job[lane]->key.point;
+    }
+    return points_load(points);
+}
+
 static void verify_point(const p256_wide *g, const p256_job *jobs, size_t count, void *scratch) {
     block blocks[MOST_BLOCKS];
-    affine points[MOST_BLOCKS];
+    fe z[MOST_BLOCKS];
     point_table *tables = scratch;
     size_t all = blocks_load(blocks, jobs, count);
     for (size_t b = 0; b < all; b++) {
-        const p256_entry *entries[P256_LANES];
-        for (unsigned lane = 0; lane < P256_LANES; lane++) {
-            entries[lane] = blocks[b].job[lane]->key.point;
-        }
-        points[b] = points_load(entries);
+        affine point = block_point(&blocks[b]);
+        z[b] = odd_multiples_start(tables[b], P256_COMB_ENTRIES, &point);
     }
-    point_tables_build(tables, points, all);
+    point_tables_finish(tables, z, all);
     for (size_t b = 0; b < all; b += PAIR) {
         pair_verify_point(&blocks[b], all - b < PAIR ? all - b : PAIR, &tables[b], g);
     }
@@ -432,31 +262,34 @@ static void verify_comb(const p256_wide *g, const p256_job *jobs, size_t count) 
     }
 }
 
-/* points[i] := 2^(65 i) · points[0], in lanes. */
-static void comb_powers(affine points[P256_COMB_BLOCKS]) {
-    jacobian at = jacobian_of(&points[0]), power[P256_COMB_BLOCKS];
+/* powers[i] := 2^(65 i) · point, in lanes. */
+static void comb_powers(affine powers[P256_COMB_BLOCKS], const affine *point) {
+    jacobian at = jacobian_of(point), power[P256_COMB_BLOCKS];
     fe z[P256_COMB_BLOCKS];
-    for (unsigned part = 1; part < P256_COMB_BLOCKS; part++) {
+    for (unsigned part = 0; part < P256_COMB_BLOCKS; part++) {
+        power[part] = at;
+        z[part] = at.z;
         for (unsigned i = 0; i < P256_COMB_WINDOWS * P256_COMB_BITS; i++) {
             jacobian_double(&at);
         }
-        power[part] = at;
-        z[part] = at.z;
     }
-    invert_all(z + 1, P256_COMB_BLOCKS - 1);
-    for (unsigned part = 1; part < P256_COMB_BLOCKS; part++) {
+    invert_all(z, P256_COMB_BLOCKS);
+    for (unsigned part = 0; part < P256_COMB_BLOCKS; part++) {
         fe square = fe_square(z[part]);
-        points[part].x = fe_mul(power[part].x, square);
-        points[part].y = fe_mul(power[part].y, fe_mul(square, z[part]));
+        powers[part].x = fe_mul(power[part].x, square);
+        powers[part].y = fe_mul(power[part].y, fe_mul(square, z[part]));
     }
 }
 
 static void build_eight_combs(p256_comb *const combs[P256_LANES],
                               const p256_entry *const points[P256_LANES], point_table *tables) {
-    affine parts[P256_COMB_BLOCKS];
-    parts[0] = points_load(points);
-    comb_powers(parts);
-    point_tables_build(tables, parts, P256_COMB_BLOCKS);
+    affine point = points_load(points), powers[P256_COMB_BLOCKS];
+    fe z[P256_COMB_BLOCKS];
+    comb_powers(powers, &point);
+    for (unsigned part = 0; part < P256_COMB_BLOCKS; part++) {
+        z[part] = odd_multiples_start(tables[part], P256_COMB_ENTRIES, &powers[part]);
+    }
+    point_tables_finish(tables, z, P256_COMB_BLOCKS);
     for (unsigned part = 0; part < P256_COMB_BLOCKS; part++) {
         for (unsigned k = 0; k < P256_COMB_ENTRIES; k++) {
             p256_entry *to[P256_LANES];
