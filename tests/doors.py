@@ -10,12 +10,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from keystead.errors import KeysteadError
+from keystead.errors import KeysteadError, Reason
 from keystead.model import EnrolledHost, IssuedToken, SpiffeId
 from keystead.server import Doors, DoorSettings
 from keystead.service.callers import Callers, Operator
 from keystead.service.health import HealthReport
-from keystead.service.roles import Role
+from keystead.service.roles import Caller, Role
 
 OPERATOR = "kso_" + "o" * 43
 ADMINISTRATOR = "kso_" + "a" * 43
@@ -73,9 +73,13 @@ class Trail(Recorder):
     def __init__(self, **answers: Any) -> None:
         super().__init__(**answers)
         self.refusals: list[KeysteadError] = []
+        self.callers: list[tuple[str, Reason, str]] = []
 
     def note_refusal(self, error: KeysteadError) -> None:
         self.refusals.append(error)
+
+    async def record_caller_refusal(self, caller: Caller, error: KeysteadError, *, at: str) -> None:
+        self.callers.append((caller.name, error.reason, at))
 
 
 class Hosts:

@@ -354,6 +354,7 @@ class AuditAction(StrEnum):
     ENTRY_CREATED = "entry.created"
     ENTRY_REMOVED = "entry.removed"
     POLICY_CHANGED = "policy.changed"
+    CALLER_REFUSED = "caller.refused"
     REFUSALS_AGGREGATED = "refusals.aggregated"
     CHECKPOINT_SIGNED = "checkpoint.signed"
 

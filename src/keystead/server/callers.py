@@ -11,7 +11,19 @@ from keystead.service.callers import Callers
 from keystead.service.roles import Caller
 from keystead.service.trail import Trail
 
-_CALLER_REFUSALS = frozenset({Reason.ROLE_REQUIRED, Reason.CREDENTIAL_INVALID, Reason.TLS_REQUIRED})
+_CALLER_REFUSALS = frozenset(
+    {
+        Reason.ROLE_REQUIRED,
+        Reason.CREDENTIAL_INVALID,
+        Reason.TLS_REQUIRED,
+        Reason.KEY_PURPOSE,
+        Reason.KEY_STATE,
+        Reason.DIGEST_NOT_ALLOWED,
+        Reason.PAYLOAD_NAMES_THIS_ISSUER,
+    }
+)
+"""Refusals that only a door sees whole: which caller tried what. The others have records of their
+own, made by the use case."""
 
 
 async def resolve_caller(
@@ -37,7 +49,13 @@ async def resolve_caller(
     return callers.merge(caller, callers.from_credential(authorization))
 
 
-def note_caller_refusal(trail: Trail, error: KeysteadError) -> None:
-    """Count a refusal that no use case has counted; the audit trail gets the sums."""
-    if error.reason in _CALLER_REFUSALS:
+async def record_refused_caller(
+    trail: Trail, caller: Caller, error: KeysteadError, *, at: str
+) -> None:
+    """Record what a named caller tried ``at`` an RPC or endpoint; count what a stranger did."""
+    if error.reason not in _CALLER_REFUSALS:
+        return
+    if caller.name:
+        await trail.record_caller_refusal(caller, error, at=at)
+    else:
         trail.note_refusal(error)

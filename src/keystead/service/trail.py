@@ -214,6 +214,17 @@ class Trail:
         )
         await self._store.apply([presenter.used], events=[event])
 
+    async def record_caller_refusal(self, caller: Caller, error: KeysteadError, *, at: str) -> None:
+        """A named caller's refusal at an RPC or endpoint: what was tried, and by whom."""
+        event = AuditEvent(
+            action=AuditAction.CALLER_REFUSED,
+            at=self._clock.now(),
+            caller=caller.name,
+            reason=error.reason.value,
+            object=at,
+        )
+        await self._store.apply((), events=[event])
+
     async def flush_refusals(self) -> None:
         """Write what was counted as one event."""
         event = self._refusals.drain(self._clock.now())

@@ -3,8 +3,8 @@
 import pytest
 
 from keystead.errors import KeysteadError, Reason, Refused
-from keystead.server.callers import note_caller_refusal, resolve_caller
-from keystead.service.roles import Caller, Role
+from keystead.server.callers import record_refused_caller, resolve_caller
+from keystead.service.roles import ANYONE, Caller, Role
 from tests.doors import (
     ADMINISTRATOR,
     HOST_ID,
@@ -121,7 +121,22 @@ async def test_the_socket_keeps_its_role_beside_a_credential() -> None:
         (Refused(Reason.GRANT_REVOKED), False),
     ],
 )
-def test_the_audit_trail_counts_refused_callers_once(error: KeysteadError, noted: bool) -> None:
+async def test_the_audit_trail_counts_refused_strangers_once(
+    error: KeysteadError, noted: bool
+) -> None:
     trail = Trail()
-    note_caller_refusal(trail, error)
+    await record_refused_caller(trail, ANYONE, error, at="KeyService/Sign")
     assert trail.refusals == ([error] if noted else [])
+    assert trail.callers == []
+
+
+async def test_a_named_caller_is_named_with_what_was_tried() -> None:
+    trail = Trail()
+    olga = Caller(name="olga", roles=frozenset({Role.OPERATOR}))
+    error = Refused(Reason.ROLE_REQUIRED)
+    await record_refused_caller(trail, olga, error, at="KeyService/Rotate")
+    await record_refused_caller(
+        trail, olga, Refused(Reason.GRANT_REVOKED), at="TokenService/Exchange"
+    )
+    assert trail.callers == [("olga", Reason.ROLE_REQUIRED, "KeyService/Rotate")]
+    assert trail.refusals == []

@@ -19,14 +19,14 @@ from grpc.aio import AbortError, ServicerContext
 
 from keystead.errors import KeysteadError, Reason, Unavailable
 from keystead.ports import Entropy
-from keystead.server.callers import note_caller_refusal, resolve_caller
+from keystead.server.callers import record_refused_caller, resolve_caller
 from keystead.server.grpc import peers
 from keystead.server.grpc.decoding import decoded
 from keystead.server.limits import REQUEST_DEADLINE_S, Admission
 from keystead.server.metrics import Metrics
 from keystead.server.status import INTERNAL, INTERNAL_REASON, NONCE, retry_after_s, status_of
 from keystead.service import UseCases
-from keystead.service.roles import Caller
+from keystead.service.roles import ANYONE, Caller
 
 CORRELATION_BYTES = 8
 LOCAL = "admin-socket"
@@ -87,7 +87,9 @@ class Door:
         """Do ``work`` for the caller, or end the call with the refusal's codes."""
         started, status = self._monotonic(), StatusCode.OK
         try:
-            return await self._admitted(context, work, streaming=streaming, deadline_s=deadline_s)
+            return await self._recorded(
+                name, context, work, streaming=streaming, deadline_s=deadline_s
+            )
         except KeysteadError as error:
             status = StatusCode[status_of(error).grpc]
             await self._refuse(context, error)
@@ -101,8 +103,9 @@ class Door:
             seconds = self._monotonic() - started
             self._metrics.count("grpc", name, status.name, seconds=seconds)
 
-    async def _admitted(
+    async def _recorded(
         self,
+        name: str,
         context: ServicerContext[Req, Resp],
         work: Callable[[Caller], Awaitable[T]],
         *,
@@ -110,12 +113,29 @@ class Door:
         deadline_s: float | None,
     ) -> T:
         key = self.admit(context)
-        caller = await self._caller(context)
+        caller = ANYONE
+        try:
+            caller = await self._caller(context)
+            return await self._placed(
+                key, lambda: work(caller), streaming=streaming, deadline_s=deadline_s
+            )
+        except KeysteadError as error:
+            await record_refused_caller(self.use_cases.trail, caller, error, at=name)
+            raise
+
+    async def _placed(
+        self,
+        key: str,
+        work: Callable[[], Awaitable[T]],
+        *,
+        streaming: bool,
+        deadline_s: float | None,
+    ) -> T:
         with self._place(key, streaming=streaming):
             deadline = asyncio.timeout(deadline_s)
             try:
                 async with deadline:
-                    return await work(caller)
+                    return await work()
             except TimeoutError:
                 if not deadline.expired():
                     raise
@@ -159,7 +179,6 @@ class Door:
             task.cancel()
 
     async def _refuse(self, context: ServicerContext[Req, Resp], error: KeysteadError) -> Never:
-        note_caller_refusal(self.use_cases.trail, error)
         self._metrics.count_refusal(error.reason)
         status = status_of(error)
         metadata = [("keystead-reason", error.reason.value)]

@@ -14,7 +14,7 @@ import structlog
 
 from keystead.errors import KeysteadError, Malformed, NotFound, Reason, Unavailable
 from keystead.ports import Entropy
-from keystead.server.callers import note_caller_refusal
+from keystead.server.callers import record_refused_caller
 from keystead.server.http import answer as answers
 from keystead.server.http.answer import Answer
 from keystead.server.http.endpoints import Endpoint, Endpoints
@@ -120,7 +120,7 @@ class HttpApp:
             with self._admission.requests.one(caller):
                 return await self._run(request, route)
         except KeysteadError as error:
-            return self._refusal(request, route, error)
+            return await self._refusal(request, route, error)
         except Exception:
             correlation = self._entropy.token(CORRELATION_BYTES).hex()
             _log.exception(
@@ -140,8 +140,12 @@ class HttpApp:
                 raise
             raise Unavailable(Reason.DEADLINE_EXCEEDED, "no answer in time") from None
 
-    def _refusal(self, request: Request, route: Route | None, error: KeysteadError) -> Answer:
-        note_caller_refusal(self._use_cases.trail, error)
+    async def _refusal(self, request: Request, route: Route | None, error: KeysteadError) -> Answer:
+        at = route.name if route is not None else "unknown"
+        try:
+            await record_refused_caller(self._use_cases.trail, request.caller, error, at=at)
+        except KeysteadError as unrecorded:
+            error = unrecorded
         if error.reason is Reason.ROLE_REQUIRED and _showed_nothing(request):
             return answers.unauthenticated(error)
         answer = answers.refusal(error)

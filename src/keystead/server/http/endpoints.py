@@ -129,12 +129,13 @@ class Endpoints:
         return Answer(200, self._metrics.exposition(), headers)
 
     async def _caller(self, request: Request) -> Caller:
-        return await resolve_caller(
+        request.caller = await resolve_caller(
             self._use_cases.callers,
             spiffe_id=request.peer_spiffe_id,
             authorization=request.header(b"authorization"),
             confidential=request.over_tls or self._plaintext_credentials,
         )
+        return request.caller
 
 
 def _token_response(issued: IssuedToken) -> dict[str, JSON]:

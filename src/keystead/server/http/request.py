@@ -11,6 +11,7 @@ from keystead.codec.json import JSON
 from keystead.errors import Malformed, Reason, Refused
 from keystead.server.http.form import MEDIA_TYPE, parse_form
 from keystead.server.limits import BODY_DEADLINE_S
+from keystead.service.roles import ANYONE
 
 # ASGI's own types, as its specification has them.
 Scope: TypeAlias = MutableMapping[str, object]
@@ -26,13 +27,15 @@ JSON_MEDIA_TYPE = "application/json"
 class Request:
     """A view of an ASGI scope; the body is read at most once."""
 
-    __slots__ = ("_headers", "_max_body_bytes", "_receive", "_scope", "rest")
+    __slots__ = ("_headers", "_max_body_bytes", "_receive", "_scope", "caller", "rest")
 
     def __init__(self, scope: Scope, receive: Receive, *, max_body_bytes: int) -> None:
         self._scope = scope
         self._receive = receive
         self._headers = cast("list[tuple[bytes, bytes]]", scope["headers"])
         self._max_body_bytes = max_body_bytes
+        self.caller = ANYONE
+        """Who is calling, once an endpoint has asked for a credential."""
         self.rest = ""
         """What follows the prefix of a route that has one."""
 
