@@ -19,7 +19,14 @@ from typing import Protocol, cast
 from rich.console import Console
 from rich.table import Table
 
-BENCHES = ("verify_batch", "audit_write", "sign_rate", "exchange_cost", "idle_memory")
+BENCHES = (
+    "verify_batch",
+    "appraise_nitro",
+    "audit_write",
+    "sign_rate",
+    "exchange_cost",
+    "idle_memory",
+)
 # Starting a service takes seconds, so its memory is looked at less often.
 ROUNDS = {"idle_memory": 3}
 DEFAULT_ROUNDS = 9
