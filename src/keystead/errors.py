@@ -98,6 +98,12 @@ class Reason(StrEnum):
     APP_MISMATCH = "app_mismatch"
     ENVIRONMENT_MISMATCH = "environment_mismatch"
     COUNTER_NOT_RISING = "counter_not_rising"
+    CERTIFICATE_REVOKED = "certificate_revoked"
+    ENDORSEMENT_MISMATCH = "endorsement_mismatch"
+    TCB_REFUSED = "tcb_refused"
+    MIGRATION_ALLOWED = "migration_allowed"
+    VMPL_REFUSED = "vmpl_refused"
+    MEASUREMENT_MISMATCH = "measurement_mismatch"
 
     # Binding and identity.
     NO_REGISTRATION_ENTRY = "no_registration_entry"

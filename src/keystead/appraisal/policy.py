@@ -49,6 +49,7 @@ from keystead.appraisal.policy_tables import (
     empty,
     wrong,
 )
+from keystead.appraisal.sev_snp_policy import SnpPolicy, SnpTable, snp_policy
 from keystead.codec.hashes import HashAlgorithm
 from keystead.codec.tpm2 import PcrSelection
 from keystead.codec.tpm2.constants import PCR_COUNT
@@ -94,6 +95,7 @@ class AppraisalPolicy:
     tpm2: Tpm2Policy | None = None
     aws_nitro: NitroPolicy | None = None
     app_attest: AppAttestPolicy | None = None
+    sev_snp: SnpPolicy | None = None
 
     @property
     def name(self) -> str:
@@ -129,12 +131,14 @@ def parse_policy(data: bytes | str, *, folder: Path) -> AppraisalPolicy:
     if all(getattr(table, name) is None for name in kinds):
         raise empty("tpm2: no kind of evidence has rules")
     tpm2, nitro, app = table.tpm2, table.aws_nitro, table.app_attest
+    snp = table.sev_snp
     return AppraisalPolicy(
         id=table.id,
         version=table.version,
         tpm2=None if tpm2 is None else _tpm2_policy(tpm2, folder),
         aws_nitro=None if nitro is None else nitro_policy(nitro, folder),
         app_attest=None if app is None else app_attest_policy(app, folder),
+        sev_snp=None if snp is None else snp_policy(snp, folder),
     )
 
 
@@ -172,6 +176,7 @@ class _PolicyTable(_Table, frozen=True):
     tpm2: _Tpm2Table | None = None
     aws_nitro: NitroTable | None = msgspec.field(name="aws-nitro", default=None)
     app_attest: AppAttestTable | None = msgspec.field(name="app-attest", default=None)
+    sev_snp: SnpTable | None = msgspec.field(name="sev-snp", default=None)
 
 
 def _tpm2_policy(table: _Tpm2Table, folder: Path) -> Tpm2Policy:

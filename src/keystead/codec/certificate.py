@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final
 
 from keystead.codec import der
@@ -40,6 +41,12 @@ KEY_ENCIPHERMENT: Final = 2
 KEY_AGREEMENT: Final = 4
 KEY_CERT_SIGN: Final = 5
 
+# A time in its one DER form (RFC 5280 §4.1.2.5): UTCTime up to 2049, GeneralizedTime from then on.
+_UTC_TIME: Final = 0x17
+_GENERALIZED_TIME: Final = 0x18
+_TIME_CHARS: Final = {_UTC_TIME: 13, _GENERALIZED_TIME: 15}
+_FIRST_UTC_YEAR: Final = 50
+
 _VERSION_TAG: Final = 0xA0
 _UNIQUE_ID_TAGS: Final = frozenset({0x81, 0x82, 0xA1, 0xA2})
 _EXTENSIONS_TAG: Final = 0xA3
@@ -57,16 +64,28 @@ class Extension:
 class Certificate:
     """``version`` is 1 to 3; ``issuer`` and ``subject`` are DER Names; ``spki`` is DER.
 
-    ``signature_algorithm`` is the OID that stands inside and outside the signed part alike.
+    ``signature_algorithm`` is the OID that stands inside and outside the signed part alike;
+    ``signature`` is over ``signed``. ``serial`` may be 0 or negative: makers differ.
     """
 
     version: int
+    serial: int
     signature_algorithm: str
     issuer: bytes
     subject: bytes
     spki: bytes
     extensions: Mapping[str, Extension]
+    signed: bytes
+    signature: bytes
+    validity: bytes
     raw: bytes
+
+    def valid_from_to(self) -> tuple[int, int]:
+        """notBefore and notAfter, Unix seconds, both included; ``Malformed`` for another form."""
+        times = tuple(der.elements(der.parse_element(self.validity, tag=der.SEQUENCE).content))
+        if len(times) != 2:
+            raise Malformed(Reason.MALFORMED, "a validity of another shape")
+        return _time(times[0]), _time(times[1])
 
     def is_ca(self) -> bool | None:
         """``cA`` of BasicConstraints, None without that extension."""
@@ -115,41 +134,62 @@ def parse_certificate(data: bytes) -> Certificate:
     if len(data) > MAX_CERTIFICATE_BYTES:
         raise Malformed(Reason.TOO_LARGE, f"a certificate of {len(data)} bytes")
     outer = Reader(der.parse_element(data, tag=der.SEQUENCE).content)
-    signed = Reader(der.read_element(outer, tag=der.SEQUENCE).content)
+    signed_part = der.read_element(outer, tag=der.SEQUENCE)
+    signed = Reader(signed_part.content)
     outer_algorithm = der.read_element(outer, tag=der.SEQUENCE)
-    der.read_element(outer, tag=der.BIT_STRING)
+    signature = der.read_element(outer, tag=der.BIT_STRING).content
     outer.end()
-    version = _read_version_and_serial(signed)
+    version, serial = _read_version_and_serial(signed)
     inner_algorithm = der.read_element(signed, tag=der.SEQUENCE)
     if inner_algorithm.raw != outer_algorithm.raw:
         raise Malformed(Reason.MALFORMED, "a certificate with two signature algorithms")
     issuer = der.read_element(signed, tag=der.SEQUENCE).raw
-    der.read_element(signed, tag=der.SEQUENCE)  # validity: OpenSSL's
+    validity = der.read_element(signed, tag=der.SEQUENCE).raw  # A path builder's to read.
     subject = der.read_element(signed, tag=der.SEQUENCE).raw
     spki = der.read_element(signed, tag=der.SEQUENCE).raw
     return Certificate(
         version=version,
+        serial=serial,
         signature_algorithm=_algorithm(inner_algorithm.content),
         issuer=issuer,
         subject=subject,
         spki=spki,
         extensions=_read_extensions(signed),
+        signed=signed_part.raw,
+        signature=signature[1:],  # After the number of unused bits.
+        validity=validity,
         raw=data,
     )
 
 
-def _read_version_and_serial(reader: Reader) -> int:
+def _read_version_and_serial(reader: Reader) -> tuple[int, int]:
     """The [0] version, which DER leaves out for version 1, and the serial number after it."""
     element = der.read_element(reader)
     if element.tag == der.INTEGER:
-        return 1
+        return 1, _serial(element)
     if element.tag != _VERSION_TAG:
         raise Malformed(Reason.MALFORMED, "a certificate without a serial number")
     number = der.parse_element(element.content, tag=der.INTEGER).content
-    der.read_element(reader, tag=der.INTEGER)
+    serial = _serial(der.read_element(reader, tag=der.INTEGER))
     if number not in (b"\x01", b"\x02"):
         raise Malformed(Reason.MALFORMED, "an unknown certificate version")
-    return number[0] + 1
+    return number[0] + 1, serial
+
+
+def _serial(element: der.Element) -> int:
+    return int.from_bytes(element.content, "big", signed=True)
+
+
+def _time(element: der.Element) -> int:
+    text = element.content.decode("ascii", "replace")
+    if len(text) != _TIME_CHARS.get(element.tag) or text[-1] != "Z" or not text[:-1].isdecimal():
+        raise Malformed(Reason.MALFORMED, f"a time that is {text[:16]!r}")
+    if element.tag == _UTC_TIME:
+        text = ("20" if int(text[:2]) < _FIRST_UTC_YEAR else "19") + text
+    try:
+        return int(datetime.strptime(text, "%Y%m%d%H%M%SZ").replace(tzinfo=UTC).timestamp())
+    except ValueError:
+        raise Malformed(Reason.MALFORMED, f"a time that is {text!r}") from None
 
 
 def _algorithm(content: bytes) -> str:

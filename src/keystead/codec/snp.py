@@ -1,7 +1,7 @@
 """The SEV-SNP attestation report, and what AMD writes into the certificates of its signing keys.
 
-Sources: AMD "SEV Secure Nested Paging Firmware ABI Specification" (56860), table ATTESTATION_REPORT,
-and "Versioned Chip Endorsement Key Certificate and KDS Interface Specification" (57230), §3. All
+Sources: AMD "SEV Secure Nested Paging Firmware ABI Specification" (56860), ATTESTATION_REPORT, and
+"Versioned Chip Endorsement Key Certificate and KDS Interface Specification" (57230), §3. All
 numbers of a report are little-endian. Versions differ only in what they say in places that were
 reserved before: 3 names the processor, 5 the mitigations.
 """

@@ -6,20 +6,22 @@ from collections.abc import Callable, Mapping
 from typing import Final, TypeAlias
 
 from keystead.errors import Malformed, Reason
-from keystead.evidence import app_attest, aws_nitro, tpm2
+from keystead.evidence import app_attest, aws_nitro, sev_snp, tpm2
 from keystead.evidence.app_attest import AppAttestEvidence
 from keystead.evidence.aws_nitro import NitroEvidence
 from keystead.evidence.envelope import Submission
+from keystead.evidence.sev_snp import SnpEvidence
 from keystead.evidence.tpm2 import Tpm2Evidence
 from keystead.model import EvidenceKind
 
-Evidence: TypeAlias = Tpm2Evidence | NitroEvidence | AppAttestEvidence
+Evidence: TypeAlias = Tpm2Evidence | NitroEvidence | AppAttestEvidence | SnpEvidence
 """Parsed evidence of any kind."""
 
 KINDS: Final[Mapping[EvidenceKind, Callable[[Submission], Evidence]]] = {
     EvidenceKind.TPM2: tpm2.parse,
     EvidenceKind.AWS_NITRO: aws_nitro.parse,
     EvidenceKind.APP_ATTEST: app_attest.parse,
+    EvidenceKind.SEV_SNP: sev_snp.parse,
 }
 
 
