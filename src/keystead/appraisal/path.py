@@ -18,7 +18,6 @@ from typing import Final, TypeAlias
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.x509.verification import (
     Criticality,
     ExtensionPolicy,
@@ -28,7 +27,7 @@ from cryptography.x509.verification import (
 )
 
 from keystead.appraisal.anchors import Anchor, AnchorSet
-from keystead.appraisal.chain import MIN_EC_BITS, MIN_RSA_BITS
+from keystead.appraisal.chain import MIN_EC_BITS
 
 MAX_INTERMEDIATES: Final = 4
 """Nitro has three below its root."""
@@ -53,7 +52,7 @@ class Untrusted(Exception):
 
 
 LeafKey: TypeAlias = EllipticCurvePublicKey
-"""Every kind of evidence whose path is built here has a leaf with a key on a curve."""
+"""Every kind of evidence whose path is built here has all its keys on curves."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,16 +115,12 @@ def _build(
 
 def _checked(path: list[x509.Certificate], anchors: AnchorSet) -> TrustedPath:
     leaf, *authorities = path
-    for certificate in path:
-        _check_key(certificate)
+    key, *_ = [_strong_key(certificate) for certificate in path]
     for authority in authorities:
         if not _usage(authority).key_cert_sign:
             raise Untrusted("a CA that is not for certificates")
     if not _usage(leaf).digital_signature or _is_ca(leaf):
         raise Untrusted("a leaf that is a CA, or not for signatures")
-    key = leaf.public_key()
-    if not isinstance(key, EllipticCurvePublicKey):
-        raise Untrusted("a leaf with a key of another type")
     return TrustedPath(
         anchor=_anchor(path[-1], anchors),
         key=key,
@@ -134,15 +129,12 @@ def _checked(path: list[x509.Certificate], anchors: AnchorSet) -> TrustedPath:
     )
 
 
-def _check_key(certificate: x509.Certificate) -> None:
+def _strong_key(certificate: x509.Certificate) -> LeafKey:
     """The path builder looks at the keys that sign, and at no leaf's."""
     key = certificate.public_key()
-    if isinstance(key, RSAPublicKey):
-        strong = key.key_size >= MIN_RSA_BITS
-    else:
-        strong = isinstance(key, EllipticCurvePublicKey) and key.key_size >= MIN_EC_BITS
-    if not strong:
+    if not isinstance(key, EllipticCurvePublicKey) or key.key_size < MIN_EC_BITS:
         raise Untrusted("a key that is weak, or of another type")
+    return key
 
 
 def _anchor(root: x509.Certificate, anchors: AnchorSet) -> Anchor:

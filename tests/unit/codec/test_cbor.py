@@ -93,6 +93,13 @@ def test_refuses(what: str, text: str) -> None:
     assert refusal(text, allow_indefinite=True) is Reason.MALFORMED, what
 
 
+@pytest.mark.parametrize("text", ["c000", "d2846161", "8201c000", "a101d81c80"])
+def test_says_that_it_is_the_tag_that_it_refuses(text: str) -> None:
+    with pytest.raises(Malformed) as caught:
+        cbor.parse(bytes.fromhex(text), max_bytes=MAX)
+    assert "tag" in caught.value.detail
+
+
 @pytest.mark.parametrize(
     ("text", "value"),
     [("9f0102ff", [1, 2]), ("bf616101ff", {"a": 1}), ("9fff", []), ("bf01bfffff", {1: {}})],
