@@ -306,6 +306,8 @@ async def installation(
         if opened:
             await made.trail.open()
             await made.keyring.open()
+            await made.trail.resume()
+            await made.trail.seal_first()
         yield made
     finally:
         await store.close()

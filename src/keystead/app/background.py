@@ -16,6 +16,10 @@ from keystead.service.trail import Trail
 KEY_ROTATION_LOOK_S = 10
 """How often pending keys are looked at; they wait for hours."""
 
+NOT_OUR_TRAIL = frozenset(
+    {Reason.AUDIT_ROLLED_BACK, Reason.AUDIT_CHAIN_BROKEN, Reason.CHECKPOINT_INVALID}
+)
+
 Stop = Callable[[KeysteadError], None]
 Task = Callable[[], Coroutine[None, None, None]]
 
@@ -28,8 +32,8 @@ async def background(
 ) -> AsyncIterator[None]:
     """Key rotation, checkpoints and the counts of refusals, until the service stops.
 
-    ``stop`` is called when the trail turns out to be an older copy: going on would issue tokens
-    that no later checkpoint could vouch for.
+    ``stop`` is called when the trail turns out to be an older copy, or another one: going on would
+    issue tokens that no later checkpoint could vouch for.
     """
     tasks = [
         asyncio.create_task(_every(KEY_ROTATION_LOOK_S, keyring.advance, stop)),
@@ -58,7 +62,7 @@ async def _try(action: Task, stop: Stop) -> None:
     try:
         await action()
     except KeysteadError as error:
-        if error.reason is Reason.AUDIT_ROLLED_BACK:
+        if error.reason in NOT_OUR_TRAIL:
             stop(error)
         log.warning(
             "background task failed",

@@ -108,7 +108,9 @@ async def running_service(config: Config, *, base: Path) -> AsyncIterator[Servic
         await service.keyring.check_tpm()
         await service.trail.open()
         await service.keyring.open()
+        await service.trail.resume()
         await _record_start(config, policies, store)
+        await service.trail.seal_first()
 
         def stop(error: KeysteadError) -> None:
             if not service.broken.done():

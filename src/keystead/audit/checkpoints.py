@@ -6,9 +6,13 @@ incremented for this checkpoint. Somebody outside who keeps one can tell later w
 shortened, rewritten or restored from an older copy.
 
 A crash between the increment and the checkpoint leaves the counter ahead by one, as a rollback
-would. So the service first stores the value that it is about to reach, as the fact
-``ANNOUNCED_COUNTER``, and only then increments; when it starts and finds that the counter has
-reached the announced value without a checkpoint, it signs that one without another increment.
+would. So the service first signs the checkpoint that it is about to store, with the value that the
+counter is going to have, and stores that JWS as the fact ``ANNOUNCED_CHECKPOINT``; only then it
+increments. When it finds the counter ahead, what was announced is the checkpoint, if the audit key
+signed it and the log has what it pins; a number that somebody wrote into the file would not do.
+
+Before the first checkpoint there is no audit key. The counter's value at the first start is the
+fact ``COUNTER_BASELINE``, unsigned, and believed only of a log in which nothing happened yet.
 """
 
 from __future__ import annotations
@@ -32,8 +36,10 @@ from keystead.jose.jwk import JwkSet
 from keystead.model import Checkpoint, Kid
 
 CHECKPOINT_TYPE = "keystead-audit-checkpoint+jwt"
-# Name of the fact that holds the announced counter as decimal ASCII digits.
-ANNOUNCED_COUNTER = "audit.counter.announced"
+# Name of the fact that holds the next checkpoint's JWS, from before its counter was reached.
+ANNOUNCED_CHECKPOINT = "audit.checkpoint.announced"
+# Name of the fact that holds the counter at the first start as decimal ASCII digits.
+COUNTER_BASELINE = "audit.counter.baseline"
 # A header, five short claims and an RSA-4096 signature.
 MAX_CHECKPOINT_BYTES = 4_096
 
@@ -93,13 +99,24 @@ def verify_checkpoint(checkpoint_jws: str, *, keys: JwkSet, issuer: str) -> Chec
     return _checkpoint(parsed, claims, checkpoint_jws)
 
 
-def parse_announced_counter(fact: bytes | None) -> int:
-    """The value of the ``ANNOUNCED_COUNTER`` fact, 0 where there is none; Malformed."""
+def parse_announced(fact: bytes | None) -> Checkpoint | None:
+    """The ``ANNOUNCED_CHECKPOINT`` as it describes itself, its signature unchecked.
+
+    None too where it is no checkpoint: what cannot be read vouches for no count.
+    """
+    try:
+        return None if fact is None else parse_checkpoint(fact.decode("ascii"))
+    except (UnicodeDecodeError, Malformed, Rejected):
+        return None
+
+
+def parse_baseline(fact: bytes | None) -> int | None:
+    """The value of the ``COUNTER_BASELINE`` fact, None where there is none; Malformed."""
     if fact is None:
-        return 0
+        return None
     # The NV counter has 64 bits: at most twenty digits.
     if not fact.isdigit() or len(fact) > 20:
-        raise Malformed(Reason.MALFORMED, "the announced counter is not a number")
+        raise Malformed(Reason.MALFORMED, "the counter's baseline is not a number")
     return int(fact)
 
 

@@ -31,7 +31,7 @@ def verify_log(
     keys: JwkSet,
     issuer: str,
     counter: int | None = None,
-    announced: int = 0,
+    announced: Checkpoint | None = None,
     witness: Checkpoint | None = None,
 ) -> LogReport:
     """What ``events``, the whole log from its first event, amounts to, after these checks:
@@ -40,8 +40,10 @@ def verify_log(
        and says what its fields say: checkpoint_invalid.
     2. Stored checkpoints go forward in sequence, and in the counter by one: audit_rolled_back.
     3. The log's newest checkpoint is not behind the witness: audit_rolled_back.
-    4. The TPM's ``counter`` (None: it cannot be asked) is the newest checkpoint's, or one more if
-       that was ``announced`` before a crash: audit_rolled_back.
+    4. The TPM's ``counter`` (None: it cannot be asked) is the newest checkpoint's, or one more and
+       that of the checkpoint ``announced`` before a crash, which then has to pass 1, 2 and 6 like
+       the stored ones: audit_rolled_back. A log without any checkpoint does not pass: a service
+       has one before it opens its doors.
     5. Each event follows the one before it: audit_chain_broken, naming the sequence.
     6. The event at each checkpoint's sequence, the witness's too, has the checkpoint's hash, and
        the log reaches them all: audit_rolled_back.
@@ -50,12 +52,14 @@ def verify_log(
     by the next reader who keeps a later checkpoint, not before. Memory holds the checkpoints and
     one event. Raises Malformed or Rejected with the reason and the number of the check.
     """
-    check_signatures(checkpoints, witness, keys=keys, issuer=issuer)
-    check_order(checkpoints)
     newest = checkpoints[-1] if checkpoints else None
-    check_witness(newest, witness)
+    pins = [*checkpoints, *pending(newest, counter, announced)]
+    check_signatures(pins, witness, keys=keys, issuer=issuer)
+    check_order(pins)
+    check_witness(pins[-1] if pins else None, witness)
     check_counter(newest, counter, announced)
-    pins = [*checkpoints, witness] if witness is not None else list(checkpoints)
+    if witness is not None:
+        pins.append(witness)
     last = check_events(events, pins)
     return LogReport(
         events=last.sequence if last else 0,
@@ -98,26 +102,40 @@ def check_witness(newest: Checkpoint | None, witness: Checkpoint | None) -> None
         raise Rejected(Reason.AUDIT_ROLLED_BACK, detail, step=3)
 
 
-def check_counter(newest: Checkpoint | None, counter: int | None, announced: int) -> None:
-    """Step 4."""
+def pending(
+    newest: Checkpoint | None, counter: int | None, announced: Checkpoint | None
+) -> tuple[Checkpoint, ...]:
+    """``announced`` where it is the next checkpoint and the TPM has counted for it, else none."""
+    if newest is None or announced is None or counter != newest.counter + 1:
+        return ()
+    return (announced,) if announced.counter == counter else ()
+
+
+def check_counter(
+    newest: Checkpoint | None, counter: int | None, announced: Checkpoint | None
+) -> None:
+    """Step 4. That ``announced`` is good is not asked here: it is one more pin."""
     if counter is None:
         return
     if newest is None:
-        if counter != announced:
-            detail = f"the TPM counted to {counter}, the log announced {announced}"
-            raise Rejected(Reason.AUDIT_ROLLED_BACK, detail, step=4)
-        return
-    if counter == newest.counter or counter == announced == newest.counter + 1:
+        detail = f"the TPM counted to {counter}, the log has no checkpoint"
+        raise Rejected(Reason.AUDIT_ROLLED_BACK, detail, step=4)
+    if counter == newest.counter or pending(newest, counter, announced):
         return
     whose = ": not this log's TPM" if counter < newest.counter else ""
     detail = f"the TPM counted to {counter}, the log to {newest.counter}{whose}"
     raise Rejected(Reason.AUDIT_ROLLED_BACK, detail, step=4)
 
 
-def check_events(events: Iterable[ChainedEvent], pins: Sequence[Checkpoint]) -> ChainedEvent | None:
-    """Steps 5 and 6: the last event."""
+def check_events(
+    events: Iterable[ChainedEvent],
+    pins: Sequence[Checkpoint],
+    *,
+    start: ChainedEvent | None = None,
+) -> ChainedEvent | None:
+    """Steps 5 and 6: the last event. The first follows ``start``."""
     waiting = sorted(pins, key=lambda pin: pin.sequence, reverse=True)
-    last = None
+    last = start
     for event in events:
         try:
             verify_link(last, event)

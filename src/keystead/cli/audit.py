@@ -20,7 +20,7 @@ from keystead.cli.connection import (
 from keystead.cli.output import print_json, print_table, printable, time_text
 from keystead.codec import json
 from keystead.errors import Malformed, Reason
-from keystead.jose.jwk import parse_set
+from keystead.jose.jwk import MAX_SET_BYTES, JwkSet, parse_set
 from keystead.model import ChainedEvent, Checkpoint
 from keystead.protocol import keystead_v1_pb2 as pb
 from keystead.protocol.keystead_v1_pb2_grpc import AuditServiceStub
@@ -46,6 +46,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_connection_arguments(verify)
     verify.add_argument(
         "--checkpoint", type=Path, metavar="FILE", help="one that you kept elsewhere"
+    )
+    verify.add_argument(
+        "--jwks",
+        type=Path,
+        metavar="FILE",
+        help="audit keys that you kept elsewhere, instead of those that the service names",
     )
 
 
@@ -112,10 +118,10 @@ def _verify(stub: AuditServiceStub, options: argparse.Namespace) -> None:
     report = verify_log(
         _every_event(stub, options),
         checkpoints=[parse_checkpoint(sealed.jws) for sealed in seals.checkpoints],
-        keys=parse_set(seals.jwks),
+        keys=parse_set(seals.jwks) if options.jwks is None else _kept_keys(options.jwks),
         issuer=seals.issuer,
         counter=seals.counter,
-        announced=seals.announced,
+        announced=parse_checkpoint(seals.announced_jws) if seals.announced_jws else None,
         witness=_witness(options.checkpoint),
     )
     document = {
@@ -142,6 +148,14 @@ def _witness(path: Path | None) -> Checkpoint | None:
             return parse_checkpoint(file.read(MAX_CHECKPOINT_FILE_BYTES).strip())
     except (OSError, UnicodeDecodeError) as error:
         raise Malformed(Reason.CHECKPOINT_INVALID, f"{path}: {error}") from None
+
+
+def _kept_keys(path: Path) -> JwkSet:
+    try:
+        with path.open("rb") as file:
+            return parse_set(file.read(MAX_SET_BYTES + 1))
+    except OSError as error:
+        raise Malformed(Reason.PARAMETER_INVALID, f"{path}: {error.strerror}") from None
 
 
 def _every_event(stub: AuditServiceStub, options: argparse.Namespace) -> Iterator[ChainedEvent]:

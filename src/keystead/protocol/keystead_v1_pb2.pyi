@@ -531,18 +531,18 @@ class ListCheckpointsRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class ListCheckpointsResponse(_message.Message):
-    __slots__ = ("checkpoints", "issuer", "jwks", "counter", "announced")
+    __slots__ = ("checkpoints", "issuer", "jwks", "counter", "announced_jws")
     CHECKPOINTS_FIELD_NUMBER: _ClassVar[int]
     ISSUER_FIELD_NUMBER: _ClassVar[int]
     JWKS_FIELD_NUMBER: _ClassVar[int]
     COUNTER_FIELD_NUMBER: _ClassVar[int]
-    ANNOUNCED_FIELD_NUMBER: _ClassVar[int]
+    ANNOUNCED_JWS_FIELD_NUMBER: _ClassVar[int]
     checkpoints: _containers.RepeatedCompositeFieldContainer[SignedCheckpoint]
     issuer: str
     jwks: bytes
     counter: int
-    announced: int
-    def __init__(self, checkpoints: _Optional[_Iterable[_Union[SignedCheckpoint, _Mapping]]] = ..., issuer: _Optional[str] = ..., jwks: _Optional[bytes] = ..., counter: _Optional[int] = ..., announced: _Optional[int] = ...) -> None: ...
+    announced_jws: str
+    def __init__(self, checkpoints: _Optional[_Iterable[_Union[SignedCheckpoint, _Mapping]]] = ..., issuer: _Optional[str] = ..., jwks: _Optional[bytes] = ..., counter: _Optional[int] = ..., announced_jws: _Optional[str] = ...) -> None: ...
 
 class SignedCheckpoint(_message.Message):
     __slots__ = ("jws", "sequence", "counter")

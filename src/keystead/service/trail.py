@@ -11,29 +11,23 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 
 from keystead.audit import (
-    CheckpointClaims,
     RefusalAggregator,
-    checkpoint_signing_input,
     encode_event,
-    parse_checkpoint,
 )
-from keystead.audit.checkpoints import ANNOUNCED_COUNTER, parse_announced_counter
-from keystead.audit.log import check_counter
 from keystead.codec.json import JSON
-from keystead.errors import KeysteadError, NotFound, Reason, Unavailable
+from keystead.errors import KeysteadError, Reason, Unavailable
 from keystead.model import (
     AuditAction,
     AuditEvent,
     ChainedEvent,
     Checkpoint,
     KeyPurpose,
-    PutCheckpoint,
-    PutFact,
 )
 from keystead.ports import Clock, SigningHardware, Store
 from keystead.service.keyring import Keyring, jwks_document
 from keystead.service.presenter import Presenter
 from keystead.service.roles import Caller, Role, require
+from keystead.service.sealing import Sealing
 
 MAX_EVENTS_A_PAGE = 1000
 TAIL_POLL_S = 0.2
@@ -48,7 +42,7 @@ class Seals:
     checkpoints: tuple[Checkpoint, ...]
     jwks: dict[str, JSON]
     counter: int
-    announced: int
+    announced: Checkpoint | None
 
 
 def encoded_event(event: ChainedEvent) -> bytes:
@@ -71,11 +65,12 @@ class Trail:
     ) -> None:
         self._issuer = issuer
         self._store = store
-        self._hardware = hardware
         self._keyring = keyring
         self._clock = clock
         self._refusals = refusals
-        self._sealing = asyncio.Lock()
+        self._sealing = Sealing(
+            issuer=issuer, store=store, hardware=hardware, keyring=keyring, clock=clock
+        )
 
     async def page(self, caller: Caller, *, after: int, limit: int) -> Sequence[ChainedEvent]:
         """Events after a sequence number, at most a page of them."""
@@ -103,75 +98,31 @@ class Trail:
     async def seals(self, caller: Caller) -> Seals:
         """The checkpoints, and what it takes to check them against the TPM."""
         require(caller, Role.OPERATOR, Role.ADMIN_SOCKET)
+        state = await self._sealing.state()
         return Seals(
             issuer=self._issuer,
-            checkpoints=await self._store.checkpoints(),
+            checkpoints=state.checkpoints,
             jwks=jwks_document(self._keyring.verification_keys(KeyPurpose.AUDIT)),
-            counter=await self._hardware.read_counter(),
-            announced=parse_announced_counter(await self._store.fact(ANNOUNCED_COUNTER)),
+            counter=state.counter,
+            announced=state.announced,
         )
 
     async def seal(self, *, caller: str) -> Checkpoint:
-        """Count once more in the TPM, sign, store."""
-        async with self._sealing:
-            last = await self._store.last_event()
-            if last is None:
-                raise NotFound(Reason.NOT_FOUND, "no event yet")
-            checkpoint = await self._sign(last, counter=await self._count())
-            event = AuditEvent(
-                action=AuditAction.CHECKPOINT_SIGNED,
-                at=checkpoint.at,
-                caller=caller,
-                object=str(last.sequence),
-                detail={"counter": checkpoint.counter, "kid": checkpoint.kid},
-            )
-            await self._store.apply([PutCheckpoint(checkpoint=checkpoint)], events=[event])
-        return checkpoint
+        """Sign, count once more in the TPM, store; see :meth:`Sealing.seal`."""
+        return await self._sealing.seal(caller=caller)
 
     async def open(self) -> None:
-        """Compare the trail with the TPM's counter before anything is written to it.
+        """Compare the trail with the TPM's counter before anything is written to it."""
+        await self._sealing.open()
 
-        The first start takes the counter's value as its own. Rejected(audit_rolled_back) when the
-        TPM has counted further than this trail: an older copy of the state folder was put back.
-        """
-        if await self._store.fact(ANNOUNCED_COUNTER) is None:
-            await self._announce(await self._hardware.increment_counter())
-        await self._check_counter()
+    async def resume(self) -> None:
+        """With the keyring open: check what the newest checkpoint pins; store what a crash left."""
+        await self._sealing.resume()
 
-    async def _check_counter(self) -> tuple[Checkpoint | None, int]:
-        newest = await self._store.last_checkpoint()
-        counter = await self._hardware.read_counter()
-        announced = parse_announced_counter(await self._store.fact(ANNOUNCED_COUNTER))
-        check_counter(newest, counter, announced)
-        return newest, counter
-
-    async def _announce(self, counter: int) -> None:
-        fact = PutFact(name=ANNOUNCED_COUNTER, value=str(counter).encode())
-        await self._store.apply([fact], events=())
-
-    async def _count(self) -> int:
-        """The counter's value for the next checkpoint.
-
-        It is announced first and reached then, so a crash in between is told from a rollback; a
-        value that was reached without a checkpoint to show for it is used and not skipped.
-        """
-        newest, counter = await self._check_counter()
-        if newest is None or counter > newest.counter:
-            return counter
-        await self._announce(counter + 1)
-        return await self._hardware.increment_counter()
-
-    async def _sign(self, last: ChainedEvent, *, counter: int) -> Checkpoint:
-        claims = CheckpointClaims(
-            issuer=self._issuer,
-            sequence=last.sequence,
-            hash=last.hash,
-            counter=counter,
-            at=self._clock.now(),
-        )
-        key = self._keyring.active(KeyPurpose.AUDIT)
-        signing_input = checkpoint_signing_input(claims, kid=key.kid, algorithm=key.algorithm)
-        return parse_checkpoint(await self._keyring.sign_input(key, signing_input))
+    async def seal_first(self) -> None:
+        """The end of the first start: from here on there always is a checkpoint."""
+        if await self._store.last_checkpoint() is None:
+            await self.seal(caller="keystead")
 
     async def seal_if_grown(self) -> None:
         """Seal unless nothing but the last checkpoint itself was written since."""

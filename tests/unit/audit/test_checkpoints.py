@@ -3,7 +3,7 @@ from collections.abc import Mapping
 import pytest
 
 from keystead.audit import parse_checkpoint, verify_checkpoint
-from keystead.audit.checkpoints import CHECKPOINT_TYPE, parse_announced_counter
+from keystead.audit.checkpoints import CHECKPOINT_TYPE, parse_announced, parse_baseline
 from keystead.codec import base64url
 from keystead.errors import Malformed, Reason, Rejected
 from keystead.jose import jws
@@ -138,9 +138,16 @@ def test_an_unsigned_look_needs_a_kid() -> None:
     assert caught.value.reason is Reason.CHECKPOINT_INVALID
 
 
-def test_the_announced_counter_is_a_number_or_nothing() -> None:
-    assert parse_announced_counter(None) == 0
-    assert parse_announced_counter(b"18446744073709551615") == 2**64 - 1
+def test_the_baseline_is_a_number_or_nothing() -> None:
+    assert parse_baseline(None) is None
+    assert parse_baseline(b"18446744073709551615") == 2**64 - 1
     for fact in (b"", b"-1", b"1 ", b"x", b"1" * 21, b"\xb2"):
         with pytest.raises(Malformed):
-            parse_announced_counter(fact)
+            parse_baseline(fact)
+
+
+def test_what_was_announced_is_a_checkpoint_or_nothing() -> None:
+    checkpoint = signed_checkpoint(links(3)[-1], counter=7)
+    assert parse_announced(checkpoint.jws.encode()) == checkpoint
+    for fact in (None, b"", b"7", b"\xff", checkpoint.jws.rpartition(".")[0].encode()):
+        assert parse_announced(fact) is None

@@ -8,6 +8,7 @@ from keystead.model import ChainedEvent, Checkpoint
 from tests.audit_log import ISSUER, KEYS, links, signed_checkpoint
 
 LOG = links(30)
+NEXT = signed_checkpoint(LOG[28], counter=4)
 PINS = (
     signed_checkpoint(LOG[9], counter=1),
     signed_checkpoint(LOG[19], counter=2),
@@ -20,7 +21,7 @@ def verify(
     pins: tuple[Checkpoint, ...] = PINS,
     *,
     counter: int | None = None,
-    announced: int = 0,
+    announced: Checkpoint | None = None,
     witness: Checkpoint | None = None,
 ) -> LogReport:
     return verify_log(
@@ -42,12 +43,12 @@ def rejected(reason: Reason, step: int, *args: object, **options: object) -> str
 
 
 def test_accepts_a_whole_log() -> None:
-    report = verify(counter=3, announced=3, witness=PINS[1])
+    report = verify(counter=3, announced=PINS[2], witness=PINS[1])
     assert report == LogReport(events=30, pinned=25, checkpoints=3, last=LOG[-1], newest=PINS[2])
 
 
 def test_accepts_a_new_log_with_nothing_in_it() -> None:
-    report = verify([], (), counter=0)
+    report = verify([], ())
     assert report == LogReport(events=0, pinned=0, checkpoints=0, last=None, newest=None)
 
 
@@ -135,18 +136,49 @@ def test_finds_a_rollback_by_the_tpms_counter() -> None:
     rejected(Reason.AUDIT_ROLLED_BACK, 4, [], (), counter=3)
 
 
+def test_finds_that_there_is_no_checkpoint() -> None:
+    for announced in (None, PINS[0], PINS[2]):
+        rejected(Reason.AUDIT_ROLLED_BACK, 4, LOG, (), counter=3, announced=announced)
+    rejected(Reason.AUDIT_ROLLED_BACK, 4, [], (), counter=0)
+
+
 def test_a_crash_after_the_increment_is_no_rollback() -> None:
-    assert verify(counter=4, announced=4).events == 30
-    rejected(Reason.AUDIT_ROLLED_BACK, 4, counter=5, announced=4)
+    report = verify(counter=4, announced=NEXT)
+    assert (report.pinned, report.newest) == (29, PINS[2])
+    rejected(Reason.AUDIT_ROLLED_BACK, 4, counter=4)
+    rejected(Reason.AUDIT_ROLLED_BACK, 4, counter=5, announced=NEXT)
 
 
 def test_an_announcement_hides_no_more_than_one_checkpoint() -> None:
-    rejected(Reason.AUDIT_ROLLED_BACK, 4, LOG[:12], PINS[:1], counter=3, announced=3)
-    rejected(Reason.AUDIT_ROLLED_BACK, 4, counter=4, announced=9)
+    rejected(Reason.AUDIT_ROLLED_BACK, 4, LOG[:12], PINS[:1], counter=3, announced=PINS[2])
+    later = signed_checkpoint(LOG[28], counter=9)
+    rejected(Reason.AUDIT_ROLLED_BACK, 4, counter=4, announced=later)
 
 
 def test_a_crash_before_the_increment_is_no_rollback() -> None:
-    assert verify(counter=3, announced=4).events == 30
+    assert verify(counter=3, announced=NEXT).pinned == 25
+
+
+def test_an_announcement_that_the_counter_reached_is_signed() -> None:
+    forged = signed_checkpoint(LOG[28], counter=4, signer="thief")
+    rejected(Reason.CHECKPOINT_INVALID, 1, counter=4, announced=forged)
+    assert verify(counter=3, announced=forged).pinned == 25, "before that it is of no account"
+
+
+def test_an_announcement_that_the_counter_reached_goes_forward() -> None:
+    back = signed_checkpoint(LOG[24], counter=4)
+    rejected(Reason.AUDIT_ROLLED_BACK, 2, counter=4, announced=back)
+
+
+def test_an_older_copy_with_the_announcement_of_the_newer_lacks_its_events() -> None:
+    rejected(Reason.AUDIT_ROLLED_BACK, 6, LOG[:22], PINS[:2], counter=3, announced=PINS[2])
+    grown = LOG[:22] + links(8, after=LOG[21])
+    rejected(Reason.AUDIT_ROLLED_BACK, 6, grown, PINS[:2], counter=3, announced=PINS[2])
+
+
+def test_an_announcement_that_counts_is_as_new_as_the_witness() -> None:
+    assert verify(counter=4, announced=NEXT, witness=NEXT).pinned == 29
+    rejected(Reason.AUDIT_ROLLED_BACK, 3, counter=3, announced=NEXT, witness=NEXT)
 
 
 def test_finds_a_log_of_another_tpm() -> None:

@@ -14,6 +14,7 @@ from keystead.model import ChainedEvent
 from keystead.protocol import keystead_v1_pb2 as pb
 from keystead.service.trail import Seals
 from tests.service_parts import OLGA, Installation, installation
+from tests.software_hardware import SoftwareTpm
 from tests.unit.cli.conftest import Service
 
 Run = Callable[..., tuple[int, str, str]]
@@ -63,7 +64,7 @@ async def serve(service: Service, it: Installation, **changes: Any) -> Any:
             checkpoints=[sealed(each) for each in seals.checkpoints],
             jwks=strict_json.encode(seals.jwks),
             counter=seals.counter,
-            announced=seals.announced,
+            announced_jws=seals.announced.jws if seals.announced else "",
             issuer=seals.issuer,
         ),
     )
@@ -78,7 +79,7 @@ async def test_a_whole_trail_verifies(service: Service, it: Installation, run: R
         "verified": True,
         "events": len(events),
         "pinned": (await it.store.last_checkpoint()).sequence,
-        "checkpoints": 1,
+        "checkpoints": 2,
         "counter": it.tpm.counter,
     }
     status, out, _ = run("audit", "verify")
@@ -123,6 +124,50 @@ async def test_a_kept_checkpoint_finds_a_rollback(
     )
     status, _, err = run("audit", "verify", "--checkpoint", str(witness))
     assert status == 1 and "audit_rolled_back" in err
+
+
+async def test_a_crash_in_between_is_no_rollback_and_a_number_no_announcement(
+    service: Service, it: Installation, run: Run
+) -> None:
+    newer = await it.trail.checkpoint(OLGA)
+    seals = await it.trail.seals(OLGA)
+    stored = seals.checkpoints[:-1]
+    await serve(service, it, checkpoints=stored)
+    status, out, _ = run("audit", "verify", "--json")
+    assert (status, json.loads(out)["pinned"]) == (0, newer.sequence)
+    await serve(service, it, checkpoints=stored, announced=None)
+    status, _, err = run("audit", "verify")
+    assert status == 1 and "audit_rolled_back (step 4)" in err
+    forged = dataclasses.replace(newer, jws=str(newer.counter))
+    await serve(service, it, checkpoints=stored, announced=forged)
+    assert run("audit", "verify")[:2] == (2, "")
+
+
+async def test_kept_keys_are_asked_instead_of_those_that_the_service_names(
+    service: Service, it: Installation, run: Run, tmp_path: Path
+) -> None:
+    kept = tmp_path / "audit-keys.json"
+    kept.write_bytes(strict_json.encode((await it.trail.seals(OLGA)).jwks))
+    await serve(service, it, jwks={"keys": []})
+    status, _, err = run("audit", "verify")
+    assert status == 1 and "checkpoint_invalid (step 1)" in err
+    assert run("audit", "verify", "--jwks", str(kept))[0] == 0
+    async with installation(tmp_path / "other", tpm=SoftwareTpm("other")) as other:
+        await serve(service, other)
+        status, _, err = run("audit", "verify", "--jwks", str(kept))
+        assert status == 1 and "checkpoint_invalid (step 1)" in err
+
+
+@pytest.mark.parametrize("content", [None, b"", b"x", b"\xff", b"[]", b" " * 300_000])
+async def test_kept_keys_that_are_none_are_wrong_use(
+    service: Service, it: Installation, run: Run, tmp_path: Path, content: bytes | None
+) -> None:
+    await serve(service, it)
+    path = tmp_path / "keys"
+    if content is not None:
+        path.write_bytes(content)
+    status, out, err = run("audit", "verify", "--jwks", str(path))
+    assert (status, out) == (2, "") and err.startswith("keystead: ")
 
 
 async def test_a_counter_that_ran_ahead_is_a_clean_no(

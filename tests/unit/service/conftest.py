@@ -11,4 +11,5 @@ from tests.service_parts import Installation, installation
 @pytest.fixture
 async def it(tmp_path: Path) -> AsyncIterator[Installation]:
     async with installation(tmp_path / "state") as made:
+        made.tpm.commands.clear()  # what the start asked for is not what a test asks for
         yield made

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from keystead.audit import verify_log
-from keystead.audit.checkpoints import ANNOUNCED_COUNTER, verify_checkpoint
+from keystead.audit.checkpoints import ANNOUNCED_CHECKPOINT, COUNTER_BASELINE, verify_checkpoint
 from keystead.errors import (
     EvidenceRejected,
     KeysteadError,
@@ -74,7 +74,7 @@ async def test_the_whole_trail_verifies(it: Installation) -> None:
     await it.exchange(agent)
     await it.trail.checkpoint(SOCKET)
     report = await verified(it)
-    assert report.checkpoints == 2
+    assert report.checkpoints == 3
     assert report.events == len(await it.events())
 
 
@@ -88,11 +88,10 @@ async def test_each_checkpoint_counts_once_more(it: Installation) -> None:
 async def test_checkpoints_asked_for_at_once_are_signed_in_order(it: Installation) -> None:
     sealed = await asyncio.gather(*(it.trail.checkpoint(OLGA) for _ in range(5)))
     assert len({each.counter for each in sealed}) == 5
-    assert (await verified(it)).checkpoints == 5
+    assert (await verified(it)).checkpoints == 6
 
 
 async def test_the_background_seals_only_what_grew(it: Installation) -> None:
-    await it.trail.seal_if_grown()
     await it.trail.seal_if_grown()
     assert len(await it.store.checkpoints()) == 1, "its own event is no reason for the next"
     await it.agent()
@@ -102,44 +101,123 @@ async def test_the_background_seals_only_what_grew(it: Installation) -> None:
 
 async def test_an_empty_trail_is_not_sealed(tmp_path: Path) -> None:
     async with installation(tmp_path / "s", opened=False) as it:
+        await it.trail.open()
         await it.trail.seal_if_grown()
         assert isinstance(await refusal(it.trail.checkpoint(OLGA)), NotFound)
-        assert it.tpm.counter == 0
+        assert it.tpm.counter == 1, "what the first start takes"
 
 
-async def test_a_checkpoint_that_was_not_stored_is_signed_without_counting_again(
+def not_sealed(it: Installation) -> None:
+    """From here on the store refuses a checkpoint's event."""
+    it.store.fails = lambda events: any(
+        event.action is AuditAction.CHECKPOINT_SIGNED for event in events
+    )
+
+
+async def away() -> int:
+    raise Unavailable(Reason.HARDWARE_UNAVAILABLE)
+
+
+async def announced(it: Installation) -> str:
+    fact = await it.store.fact(ANNOUNCED_CHECKPOINT)
+    assert fact is not None
+    return fact.decode()
+
+
+async def test_a_checkpoint_that_was_counted_and_not_stored_is_stored_next(
     it: Installation,
 ) -> None:
     await it.trail.checkpoint(OLGA)
     reached = it.tpm.counter
-    it.store.fails = lambda events: any(
-        event.action is AuditAction.CHECKPOINT_SIGNED for event in events
-    )
+    not_sealed(it)
     assert isinstance(await refusal(it.trail.checkpoint(OLGA)), Unavailable)
     assert it.tpm.counter == reached + 1
+    left_out = await announced(it)
     await verified(it)  # a crash in between is no rollback
     it.store.fails = lambda events: False
-    assert (await it.trail.checkpoint(OLGA)).counter == reached + 1
+    assert (await it.trail.checkpoint(OLGA)).counter == reached + 2
+    assert (await it.store.checkpoints())[-2].jws == left_out
     await verified(it)
 
 
-async def test_a_counter_that_was_announced_and_not_reached_is_reached_next(
+async def test_a_crash_after_counting_is_made_good_by_the_next_start(tmp_path: Path) -> None:
+    tpm = SoftwareTpm()
+    async with installation(tmp_path / "s", tpm=tpm) as it:
+        await it.agent()
+        not_sealed(it)
+        assert isinstance(await refusal(it.trail.checkpoint(OLGA)), Unavailable)
+        left_out = await announced(it)
+    async with installation(tmp_path / "s", tpm=tpm) as it:
+        stored = await it.store.last_checkpoint()
+        assert stored is not None
+        assert (stored.jws, stored.counter) == (left_out, tpm.counter)
+        told = (await it.events(AuditAction.CHECKPOINT_SIGNED))[-1]
+        assert (told.caller, told.object) == ("keystead", str(stored.sequence))
+        await verified(it)
+        assert (await it.trail.checkpoint(OLGA)).counter == stored.counter + 1
+    async with installation(tmp_path / "s", tpm=tpm) as it:
+        await verified(it)
+
+
+async def test_a_crash_before_counting_leaves_an_announcement_that_the_next_replaces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tpm = SoftwareTpm()
+    async with installation(tmp_path / "s", tpm=tpm) as it:
+        reached = tpm.counter
+        with monkeypatch.context() as patch:
+            patch.setattr(tpm, "increment_counter", away)
+            assert isinstance(await refusal(it.trail.checkpoint(OLGA)), Unavailable)
+        left_behind = await announced(it)
+        await verified(it)
+        await it.agent()
+    async with installation(tmp_path / "s", tpm=tpm) as it:
+        assert (await it.trail.checkpoint(OLGA)).counter == reached + 1
+        assert await announced(it) != left_behind
+        await verified(it)
+
+
+async def test_a_count_that_the_tpm_made_and_did_not_answer_is_no_rollback(
     it: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await it.trail.checkpoint(OLGA)
-    reached = it.tpm.counter
     count = it.tpm.increment_counter
 
-    async def away() -> int:
-        raise Unavailable(Reason.HARDWARE_UNAVAILABLE)
+    async def silent() -> int:
+        await count()
+        return await away()
 
-    monkeypatch.setattr(it.tpm, "increment_counter", away)
-    assert isinstance(await refusal(it.trail.checkpoint(OLGA)), Unavailable)
-    assert await it.store.fact(ANNOUNCED_COUNTER) == str(reached + 1).encode()
+    reached = it.tpm.counter
+    with monkeypatch.context() as patch:
+        patch.setattr(it.tpm, "increment_counter", silent)
+        assert isinstance(await refusal(it.trail.checkpoint(OLGA)), Unavailable)
+    assert (await it.trail.checkpoint(OLGA)).counter == reached + 2
     await verified(it)
-    monkeypatch.setattr(it.tpm, "increment_counter", count)
+
+
+async def test_a_crash_before_announcing_changes_nothing(
+    it: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, reached = await announced(it), it.tpm.counter
+    with monkeypatch.context() as patch:
+        patch.setattr(it.keyring, "sign_input", lambda *_: away())
+        assert isinstance(await refusal(it.trail.checkpoint(OLGA)), Unavailable)
+    assert (await announced(it), it.tpm.counter) == (before, reached)
     assert (await it.trail.checkpoint(OLGA)).counter == reached + 1
-    await verified(it)
+
+
+async def test_a_count_by_somebody_else_during_sealing_is_noticed(
+    it: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count = it.tpm.increment_counter
+
+    async def twice() -> int:
+        await count()
+        return await count()
+
+    monkeypatch.setattr(it.tpm, "increment_counter", twice)
+    before = await it.store.checkpoints()
+    assert (await refusal(it.trail.checkpoint(OLGA))).reason is Reason.AUDIT_ROLLED_BACK
+    assert await it.store.checkpoints() == before
 
 
 async def test_a_counter_that_somebody_else_moved_stops_sealing(it: Installation) -> None:
@@ -193,27 +271,71 @@ async def test_a_witness_finds_a_rollback_that_the_tpm_was_rolled_back_with(
         assert refused.reason is Reason.AUDIT_ROLLED_BACK
 
 
-async def test_the_first_start_takes_the_counter_as_it_is(tmp_path: Path) -> None:
+async def test_the_first_start_takes_the_counter_as_it_is_and_seals(tmp_path: Path) -> None:
     """A TPM that counted for an earlier installation is no rollback of this one."""
     tpm = SoftwareTpm()
     tpm.counter = 41
     async with installation(tmp_path / "s", tpm=tpm) as it:
-        assert (await it.trail.checkpoint(OLGA)).counter == 42
+        (first,) = await it.store.checkpoints()
+        assert first.counter == 43
+        assert await it.store.fact(COUNTER_BASELINE) == b"42"
         await verified(it)
     async with installation(tmp_path / "s", tpm=tpm) as it:
-        assert (await it.trail.checkpoint(OLGA)).counter == 43
+        assert await it.store.checkpoints() == (first,), "later starts do not seal"
+        assert (await it.trail.checkpoint(OLGA)).counter == 44
 
 
-async def test_a_crash_between_announcing_and_the_first_checkpoint_is_no_rollback(
-    tmp_path: Path,
+async def start(it: Installation) -> None:
+    await it.trail.open()
+    await it.keyring.open()
+    await it.trail.resume()
+    await it.trail.seal_first()
+
+
+async def first_start_until_the_baseline(it: Installation, patch: pytest.MonkeyPatch) -> None:
+    it.store.fails = lambda events: not events
+    assert isinstance(await refusal(start(it)), Unavailable)
+
+
+async def first_start_until_the_keys(it: Installation, patch: pytest.MonkeyPatch) -> None:
+    it.store.fails = lambda events: len(events) > 0
+    assert isinstance(await refusal(start(it)), Unavailable)
+
+
+async def first_start_until_it_counts(it: Installation, patch: pytest.MonkeyPatch) -> None:
+    await it.trail.open()
+    await it.keyring.open()
+    patch.setattr(it.tpm, "increment_counter", away)
+    assert isinstance(await refusal(it.trail.seal_first()), Unavailable)
+
+
+async def first_start_until_it_stores(it: Installation, patch: pytest.MonkeyPatch) -> None:
+    not_sealed(it)
+    assert isinstance(await refusal(start(it)), Unavailable)
+
+
+@pytest.mark.parametrize(
+    "crash",
+    [
+        first_start_until_the_baseline,
+        first_start_until_the_keys,
+        first_start_until_it_counts,
+        first_start_until_it_stores,
+    ],
+)
+async def test_a_crash_in_the_first_start_is_no_rollback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, crash: Any
 ) -> None:
     tpm = SoftwareTpm()
+    async with installation(tmp_path / "s", tpm=tpm, opened=False) as it:
+        with monkeypatch.context() as patch:
+            await crash(it, patch)
+        assert await it.store.checkpoints() == ()
     for _ in range(2):
-        async with installation(tmp_path / "s", tpm=tpm, opened=False) as it:
-            await it.trail.open()
-    assert tpm.counter == 1
-    async with installation(tmp_path / "s", tpm=tpm) as it:
-        assert (await it.trail.checkpoint(OLGA)).counter == 1
+        async with installation(tmp_path / "s", tpm=tpm) as it:
+            (first,) = await it.store.checkpoints()
+            assert first.counter == tpm.counter
+            await verified(it)
 
 
 async def test_pages_are_read_in_order_and_bounded(
@@ -263,7 +385,7 @@ async def test_strangers_read_and_seal_nothing(it: Installation, caller: Any) ->
 async def test_the_socket_and_operators_read_and_seal(it: Installation, caller: Any) -> None:
     assert await it.trail.page(caller, after=0, limit=1)
     sealed = await it.trail.checkpoint(caller)
-    assert (await it.trail.seals(caller)).checkpoints == (sealed,)
+    assert (await it.trail.seals(caller)).checkpoints[-1] == sealed
 
 
 async def test_refusals_are_counted_and_written_once(it: Installation) -> None:

@@ -48,7 +48,7 @@ class AuditServicer(Servicer, rpc.AuditServiceServicer):
             issuer=seals.issuer,
             jwks=json.encode(seals.jwks),
             counter=seals.counter,
-            announced=seals.announced,
+            announced_jws=seals.announced.jws if seals.announced else "",
         )
 
 
