@@ -98,6 +98,8 @@ class Reason(StrEnum):
     APP_MISMATCH = "app_mismatch"
     ENVIRONMENT_MISMATCH = "environment_mismatch"
     COUNTER_NOT_RISING = "counter_not_rising"
+    CLAIM_NOT_ALLOWED = "claim_not_allowed"
+    EVIDENCE_REPLAYED = "evidence_replayed"
     CERTIFICATE_REVOKED = "certificate_revoked"
     ENDORSEMENT_MISMATCH = "endorsement_mismatch"
     TCB_REFUSED = "tcb_refused"
