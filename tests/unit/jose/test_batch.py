@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,14 @@ from keystead._native import batch as native
 from keystead.codec.json import JSON
 from keystead.errors import Reason, TokenRejected
 from keystead.jose import algorithms
-from keystead.jose.batch import MAX_BATCH, MAX_THREADS, Key, capabilities, verify_signatures
+from keystead.jose.batch import (
+    MAX_BATCH,
+    MAX_THREADS,
+    Key,
+    capabilities,
+    verify_signature,
+    verify_signatures,
+)
 from tests.jose_keys import private_key, public_jwk, signature
 
 MESSAGE = b"eyJhbGciOiJFUzI1NiJ9.e30"
@@ -51,6 +59,35 @@ def test_tells_every_item_by_itself(algorithm: str) -> None:
         keys, messages, signatures, expected = zip(*(cases * 9), strict=True)
         verdicts = verify_signatures(algorithm, keys, messages, signatures, threads=threads)
         assert verdicts == bytes(expected)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_one_good_signature_is_accepted(algorithm: str) -> None:
+    verify_signature(algorithm, public_jwk(algorithm), MESSAGE, signed(algorithm))
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_one_bad_signature_is_rejected_as_the_readable_python_does(algorithm: str) -> None:
+    key, good = public_jwk(algorithm), signed(algorithm)
+    unsuitable = public_jwk("RS256" if algorithm != "RS256" else "ES256")
+    for holder, message, signed_by in (
+        (key, MESSAGE + b".", good),
+        (key, MESSAGE, good[:-1] + bytes([good[-1] ^ 1])),
+        (key, MESSAGE, good[:-1]),
+        (key, MESSAGE, b""),
+        (public_jwk(algorithm, "another"), MESSAGE, good),
+        (replace(key, use="enc"), MESSAGE, good),
+        (replace(key, alg="none"), MESSAGE, good),
+        *([(unsuitable, MESSAGE, good)] if unsuitable.kty != key.kty else []),
+    ):
+        with pytest.raises(TokenRejected) as expected:
+            algorithms.verify(algorithm, holder, message, signed_by)
+        with pytest.raises(TokenRejected) as caught:
+            verify_signature(algorithm, holder, message, signed_by)
+        assert (caught.value.reason, caught.value.detail) == (
+            expected.value.reason,
+            expected.value.detail,
+        )
 
 
 def test_an_empty_batch_has_no_verdicts() -> None:
