@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TypeAlias
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -58,6 +59,8 @@ MAX_SET_KEYS = 100
 # A hundred RSA-8192 keys with certificates would not be a key set any more.
 MAX_SET_BYTES = 262_144
 MAX_KID_CHARS = 256
+# Points that were found on their curve, some 300 bytes each; strangers' keys only push others out.
+MAX_KEPT_POINTS = 4_096
 _MAX_NAME_CHARS = 64
 
 PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
@@ -244,12 +247,18 @@ def _read_ec(jwk: Mapping[str, JSON]) -> tuple[str | None, dict[str, str], Publi
     if curve is None:
         raise TokenRejected(Reason.KEY_UNSUITABLE, f"curve {crv!r}")
     x, y = _coordinate(jwk, "x", curve[1]), _coordinate(jwk, "y", curve[1])
+    members = {"kty": "EC", "crv": crv, "x": base64url.encode(x), "y": base64url.encode(y)}
+    return crv, members, _point(crv, x, y)
+
+
+@lru_cache(maxsize=MAX_KEPT_POINTS)
+def _point(crv: str, x: bytes, y: bytes) -> EllipticCurvePublicKey:
+    """The point; holders of DPoP keys come again with every request, and its check is the dear part
+    of a key."""
     try:
-        key = EllipticCurvePublicKey.from_encoded_point(curve[0], b"\x04" + x + y)
+        return EllipticCurvePublicKey.from_encoded_point(_CURVES[crv][0], b"\x04" + x + y)
     except ValueError as error:
         raise TokenRejected(Reason.KEY_UNSUITABLE, f"no point of {crv}") from error
-    members = {"kty": "EC", "crv": crv, "x": base64url.encode(x), "y": base64url.encode(y)}
-    return crv, members, key
 
 
 def _read_okp(jwk: Mapping[str, JSON]) -> tuple[str | None, dict[str, str], PublicKey]:

@@ -206,3 +206,10 @@ def test_leaks_nothing_but_keystead_errors(members: dict[str, object]) -> None:
         assert jwk.parse_public(members).kty in ("EC", "OKP", "RSA")
     except (Malformed, TokenRejected) as error:
         assert error.reason in Reason
+
+
+def test_a_point_off_its_curve_is_refused_every_time() -> None:
+    off = {**EC, "x": EC["y"], "y": EC["x"]}
+    for _ in range(2):
+        assert refused(off) == (TokenRejected, Reason.KEY_UNSUITABLE)
+        assert jwk.parse_public(EC).key is jwk.parse_public(EC).key
