@@ -8,6 +8,7 @@ process, so no nonce outlives a restart.
 from __future__ import annotations
 
 import hmac
+from functools import lru_cache, partial
 
 from keystead.codec import base64url
 from keystead.errors import Malformed, ProofRejected, Reason
@@ -23,6 +24,8 @@ SECRET_BYTES = 32
 TAG_BYTES = 16
 TIME_BYTES = 8
 MAX_NONCE_CHARS = 64
+MAX_KEPT_TAGS = 256
+"""A tag for each second of the window, and as many that somebody made up."""
 
 
 class DpopNonces:
@@ -30,7 +33,7 @@ class DpopNonces:
 
     def __init__(self, *, clock: Clock, entropy: Entropy) -> None:
         self._clock = clock
-        self._secret = entropy.token(SECRET_BYTES)
+        self._tag = lru_cache(MAX_KEPT_TAGS)(partial(_tag, entropy.token(SECRET_BYTES)))
 
     def fresh(self) -> str:
         """A nonce for the next proof."""
@@ -52,5 +55,6 @@ class DpopNonces:
         if not 0 <= age <= NONCE_WINDOW_S:
             raise ProofRejected(Reason.NONCE_INVALID, "older than its window", step=NONCE_STEP)
 
-    def _tag(self, at: bytes) -> bytes:
-        return hmac.digest(self._secret, at, "sha256")[:TAG_BYTES]
+
+def _tag(secret: bytes, at: bytes) -> bytes:
+    return hmac.digest(secret, at, "sha256")[:TAG_BYTES]
