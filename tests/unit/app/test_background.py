@@ -1,7 +1,9 @@
 """What the service does by itself goes on, whatever one round ran into."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -104,3 +106,18 @@ async def test_a_rolled_back_trail_stops_the_service(it: Installation) -> None:
         await until(lambda: bool(stopped))
     assert isinstance(stopped[0], Rejected)
     assert stopped[0].reason is Reason.AUDIT_ROLLED_BACK
+
+
+async def test_a_trail_that_does_not_follow_from_its_checkpoint_stops_the_service(
+    it: Installation, tmp_path: Path
+) -> None:
+    stopped: list[KeysteadError] = []
+    await it.agent()
+    with closing(sqlite3.connect(tmp_path / "state" / "keystead.sqlite3")) as file, file:
+        file.execute(
+            "UPDATE events SET hash = zeroblob(32) WHERE sequence = (SELECT max(sequence) - 1 "
+            "FROM events)"
+        )
+    async with background(it.keyring, it.trail, AuditConfig(), stop=stopped.append):
+        await until(lambda: bool(stopped))
+    assert stopped[0].reason is Reason.AUDIT_CHAIN_BROKEN
