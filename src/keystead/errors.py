@@ -106,6 +106,7 @@ class Reason(StrEnum):
     MIGRATION_ALLOWED = "migration_allowed"
     VMPL_REFUSED = "vmpl_refused"
     MEASUREMENT_MISMATCH = "measurement_mismatch"
+    RUNTIME_DATA_MISMATCH = "runtime_data_mismatch"
 
     # Binding and identity.
     NO_REGISTRATION_ENTRY = "no_registration_entry"

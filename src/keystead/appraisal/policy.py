@@ -21,7 +21,6 @@ nor "any" is written, is refused as empty. ``docs/evidence/tpm2.md`` has a row f
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,11 +36,29 @@ from keystead.appraisal.app_attest_policy import (
     app_attest_policy,
 )
 from keystead.appraisal.aws_nitro_policy import NitroPolicy, NitroTable, nitro_policy
+from keystead.appraisal.azure_cvm_policy import (
+    AzureCvmPolicy,
+    AzureCvmTable,
+    azure_cvm_policy,
+)
 from keystead.appraisal.event_rules import (
     SECURE_BOOT_PCR,
     Digests,
     EventLogRules,
     check_enforced,
+)
+from keystead.appraisal.maa_policy import MaaPolicy, MaaTable, maa_policy
+from keystead.appraisal.oidc_policy import OidcPolicy, OidcTable, oidc_policy
+from keystead.appraisal.pcr_tables import (
+    PcrReferences,
+    PcrValueTables,
+    RequiredPcrs,
+    bank_digests,
+    bank_named,
+    index_named,
+    pcr_references,
+    pcr_selection,
+    required_selection,
 )
 from keystead.appraisal.policy_tables import (
     DEFAULT_MAX_AGE_S,
@@ -53,15 +70,13 @@ from keystead.appraisal.sev_snp_policy import SnpPolicy, SnpTable, snp_policy
 from keystead.codec.hashes import HashAlgorithm
 from keystead.codec.tpm2 import PcrSelection
 from keystead.codec.tpm2.constants import PCR_COUNT
-from keystead.errors import ConfigurationError, Malformed
+from keystead.errors import ConfigurationError
 from keystead.model import AnchorClass
 
 MAX_POLICY_BYTES: Final = 1 << 20
 """Some thousand reference values; anything larger is not a policy."""
 
-_BANKS: Final = {bank.digest_name: bank for bank in HashAlgorithm if bank is not HashAlgorithm.SHA1}
 _TPM_CLASSES = Literal["tpm", "virtual-tpm", "emulated"]
-_INDEXES: Final = {str(index): index for index in range(PCR_COUNT)}
 
 _NAME = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 _PCR = Annotated[int, Meta(ge=0, lt=PCR_COUNT)]
@@ -79,7 +94,7 @@ class Tpm2Policy:
     anchors: AnchorSet
     allowed_anchor_classes: frozenset[AnchorClass]
     required_pcrs: PcrSelection
-    pcr_values: Mapping[HashAlgorithm, Mapping[int, frozenset[bytes] | None]]
+    pcr_values: PcrReferences
     event_log: EventLogRules
     require_key_policy: PcrSelection | None = None
     accept_ak_certificate: bool = False
@@ -96,6 +111,9 @@ class AppraisalPolicy:
     aws_nitro: NitroPolicy | None = None
     app_attest: AppAttestPolicy | None = None
     sev_snp: SnpPolicy | None = None
+    azure_cvm: AzureCvmPolicy | None = None
+    oidc: OidcPolicy | None = None
+    maa: MaaPolicy | None = None
 
     @property
     def name(self) -> str:
@@ -131,14 +149,17 @@ def parse_policy(data: bytes | str, *, folder: Path) -> AppraisalPolicy:
     if all(getattr(table, name) is None for name in kinds):
         raise empty("tpm2: no kind of evidence has rules")
     tpm2, nitro, app = table.tpm2, table.aws_nitro, table.app_attest
-    snp = table.sev_snp
+    snp, azure = table.sev_snp, table.azure_cvm
     return AppraisalPolicy(
         id=table.id,
         version=table.version,
         tpm2=None if tpm2 is None else _tpm2_policy(tpm2, folder),
         aws_nitro=None if nitro is None else nitro_policy(nitro, folder),
         app_attest=None if app is None else app_attest_policy(app, folder),
-        sev_snp=None if snp is None else snp_policy(snp, folder),
+        sev_snp=None if snp is None else snp_policy(snp, folder, max_age_s=snp.max_age_s),
+        azure_cvm=None if azure is None else azure_cvm_policy(azure, folder),
+        oidc=None if table.oidc is None else oidc_policy(table.oidc, folder),
+        maa=None if table.maa is None else maa_policy(table.maa, folder),
     )
 
 
@@ -162,10 +183,10 @@ class _EventLogTable(_Table, frozen=True):
 class _Tpm2Table(_Table, frozen=True):
     anchors: list[_AnchorTable] = []
     allowed_anchor_classes: list[_TPM_CLASSES] | None = None
-    required_pcrs: dict[str, list[_PCR]] = {}
-    pcr_values: dict[str, dict[str, list[_HEX] | Literal["any"]]] = {}
+    required_pcrs: RequiredPcrs = {}
+    pcr_values: PcrValueTables = {}
     event_log: _EventLogTable = _EventLogTable()
-    require_key_policy: dict[str, list[_PCR]] | None = None
+    require_key_policy: RequiredPcrs | None = None
     accept_ak_certificate: bool = False
     max_age_s: MaxAge = DEFAULT_MAX_AGE_S
 
@@ -177,18 +198,19 @@ class _PolicyTable(_Table, frozen=True):
     aws_nitro: NitroTable | None = msgspec.field(name="aws-nitro", default=None)
     app_attest: AppAttestTable | None = msgspec.field(name="app-attest", default=None)
     sev_snp: SnpTable | None = msgspec.field(name="sev-snp", default=None)
+    azure_cvm: AzureCvmTable | None = msgspec.field(name="azure-cvm", default=None)
+    oidc: OidcTable | None = None
+    maa: MaaTable | None = None
 
 
 def _tpm2_policy(table: _Tpm2Table, folder: Path) -> Tpm2Policy:
     anchors = _anchors(table, folder)
-    required = _selection(table.required_pcrs, "tpm2.required_pcrs")
-    if not required.banks:
-        raise empty("tpm2.required_pcrs: no PCR is required")
+    required = required_selection(table.required_pcrs, "tpm2.required_pcrs")
     return Tpm2Policy(
         anchors=anchors,
         allowed_anchor_classes=_classes(table, anchors),
         required_pcrs=required,
-        pcr_values=_pcr_values(table, required),
+        pcr_values=pcr_references(table.pcr_values, required=required, path="tpm2.pcr_values"),
         event_log=_event_log_rules(table.event_log, required),
         require_key_policy=_key_policy(table, required),
         accept_ak_certificate=table.accept_ak_certificate,
@@ -213,63 +235,6 @@ def _classes(table: _Tpm2Table, anchors: AnchorSet) -> frozenset[AnchorClass]:
     if not allowed & anchors.classes:
         raise empty("tpm2.allowed_anchor_classes: no anchor has one of these classes")
     return allowed
-
-
-def _selection(banks: Mapping[str, list[int]], path: str) -> PcrSelection:
-    try:
-        return PcrSelection.of({_bank(name, path): indexes for name, indexes in banks.items()})
-    except Malformed as error:
-        raise wrong(f"{path}: {error.detail}") from error
-
-
-def _bank(name: str, path: str) -> HashAlgorithm:
-    bank = _BANKS.get(name)
-    if bank is None:
-        raise wrong(f"{path}.{name}: the banks that may be used are {', '.join(_BANKS)}")
-    return bank
-
-
-def _index(text: str, path: str) -> int:
-    if text not in _INDEXES:
-        raise wrong(f"{path}.{text}: expected the number of a PCR, 0 to {PCR_COUNT - 1}")
-    return _INDEXES[text]
-
-
-def _pcr_values(
-    table: _Tpm2Table, required: PcrSelection
-) -> dict[HashAlgorithm, dict[int, frozenset[bytes] | None]]:
-    path = "tpm2.pcr_values"
-    found: dict[HashAlgorithm, dict[int, frozenset[bytes] | None]] = {}
-    for name, values in table.pcr_values.items():
-        bank = _bank(name, path)
-        found[bank] = {
-            _index(text, f"{path}.{name}"): _references(value, bank, f"{path}.{name}.{text}")
-            for text, value in values.items()
-        }
-    wanted = set(required.pairs())
-    given = {(bank, index) for bank, values in found.items() for index in values}
-    for bank, index in sorted(wanted - given):
-        raise empty(f'{path}.{bank.digest_name}.{index}: expected values, or "any" written out')
-    for bank, index in sorted(given - wanted):
-        raise wrong(f"{path}.{bank.digest_name}.{index}: this PCR is not in required_pcrs")
-    return found
-
-
-def _references(
-    value: list[str] | Literal["any"], bank: HashAlgorithm, path: str
-) -> frozenset[bytes] | None:
-    if value == "any":
-        return None
-    if not value:
-        raise empty(f'{path}: expected values, or "any" written out')
-    return _digests(list(value), bank, path)
-
-
-def _digests(texts: list[str], bank: HashAlgorithm, path: str) -> frozenset[bytes]:
-    for text in texts:
-        if not re.fullmatch(rf"[0-9a-f]{{{2 * bank.digest_size}}}", text):
-            raise wrong(f"{path}: expected {2 * bank.digest_size} hex digits, got {text!r}")
-    return frozenset(bytes.fromhex(text) for text in texts)
 
 
 def _event_log_rules(table: _EventLogTable, required: PcrSelection) -> EventLogRules:
@@ -297,16 +262,18 @@ def _event_log_rules(table: _EventLogTable, required: PcrSelection) -> EventLogR
 def _allowed(table: _EventLogTable, path: str) -> dict[int, Digests]:
     found: dict[int, dict[HashAlgorithm, frozenset[bytes]]] = {}
     for name, values in table.allowed_digests.items():
-        bank = _bank(name, path)
+        bank = bank_named(name, path)
         for text, digests in values.items():
             place = f"{path}.{name}.{text}"
-            found.setdefault(_index(text, place), {})[bank] = _digests(digests, bank, place)
+            found.setdefault(index_named(text, place), {})[bank] = bank_digests(
+                digests, bank, place
+            )
     return dict(found)
 
 
 def _bank_digests(banks: Mapping[str, list[str]], path: str) -> Digests:
     return {
-        (bank := _bank(name, path)): _digests(texts, bank, f"{path}.{name}")
+        (bank := bank_named(name, path)): bank_digests(texts, bank, f"{path}.{name}")
         for name, texts in banks.items()
     }
 
@@ -315,7 +282,7 @@ def _key_policy(table: _Tpm2Table, required: PcrSelection) -> PcrSelection | Non
     if table.require_key_policy is None:
         return None
     path = "tpm2.require_key_policy"
-    selection = _selection(table.require_key_policy, path)
+    selection = pcr_selection(table.require_key_policy, path)
     if not selection.banks:
         raise empty(f"{path}: no PCR")
     if not set(selection.pairs()) <= set(required.pairs()):

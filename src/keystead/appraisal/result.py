@@ -9,6 +9,7 @@ of AR4SI §2.3; a claim that is not there was not appraised.
 | instance-identity | 2 affirming | an EK with a trusted certificate was proved to be in this TPM |
 | hardware | 2 affirming | the anchor's class is ``tpm`` or ``tee`` |
 | hardware | 32 warning | ``virtual-tpm`` or ``emulated``: works as it should, but is no chip |
+| hardware | 32 warning | ``identity-provider``: no hardware was shown, so nothing relies on any |
 | executables | 3 affirming | the policy names the values of boot code or of the whole image |
 | configuration | 32 warning | a debug mode that the policy allows: the host can look inside |
 

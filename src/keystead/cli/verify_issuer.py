@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--class",
         dest="anchor_class",
         default=AnchorClass.EMULATED.value,
-        choices=[c.value for c in AnchorClass if c is not AnchorClass.TEE],
+        choices=[c.value for c in (AnchorClass.TPM, AnchorClass.VIRTUAL_TPM, AnchorClass.EMULATED)],
         help="what these roots vouch for (default: %(default)s, which is never hardware)",
     )
     parser.add_argument("--json", action="store_true", help="answer as one JSON document")

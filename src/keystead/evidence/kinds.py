@@ -6,15 +6,26 @@ from collections.abc import Callable, Mapping
 from typing import Final, TypeAlias
 
 from keystead.errors import Malformed, Reason
-from keystead.evidence import app_attest, aws_nitro, sev_snp, tpm2
+from keystead.evidence import app_attest, aws_nitro, azure_cvm, maa, oidc, sev_snp, tpm2
 from keystead.evidence.app_attest import AppAttestEvidence
 from keystead.evidence.aws_nitro import NitroEvidence
+from keystead.evidence.azure_cvm import AzureCvmEvidence
 from keystead.evidence.envelope import Submission
+from keystead.evidence.maa import MaaEvidence
+from keystead.evidence.oidc import OidcEvidence
 from keystead.evidence.sev_snp import SnpEvidence
 from keystead.evidence.tpm2 import Tpm2Evidence
 from keystead.model import EvidenceKind
 
-Evidence: TypeAlias = Tpm2Evidence | NitroEvidence | AppAttestEvidence | SnpEvidence
+Evidence: TypeAlias = (
+    Tpm2Evidence
+    | NitroEvidence
+    | AppAttestEvidence
+    | SnpEvidence
+    | OidcEvidence
+    | MaaEvidence
+    | AzureCvmEvidence
+)
 """Parsed evidence of any kind."""
 
 KINDS: Final[Mapping[EvidenceKind, Callable[[Submission], Evidence]]] = {
@@ -22,6 +33,9 @@ KINDS: Final[Mapping[EvidenceKind, Callable[[Submission], Evidence]]] = {
     EvidenceKind.AWS_NITRO: aws_nitro.parse,
     EvidenceKind.APP_ATTEST: app_attest.parse,
     EvidenceKind.SEV_SNP: sev_snp.parse,
+    EvidenceKind.AZURE_CVM: azure_cvm.parse,
+    EvidenceKind.OIDC: oidc.parse,
+    EvidenceKind.MAA: maa.parse,
 }
 
 
