@@ -1,0 +1,63 @@
+"""Every path of ES256, forced by the environment, on Wycheproof and on the differential tests."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SUITES = ["tests/differential/test_es256.py", "tests/differential/test_signatures_wycheproof.py"]
+PATH_OF = (
+    "from keystead.jose.batch import capabilities;"
+    "it = capabilities()['ES256']; print(it.path, it.reason, sep='|')"
+)
+
+
+def run(*arguments: str, engine: str) -> "subprocess.CompletedProcess[str]":
+    environment = {**os.environ, "KEYSTEAD_ENGINE": engine}
+    # Inherited from a run under pytest-xdist, where they speak of another process.
+    environment = {k: v for k, v in environment.items() if not k.startswith("PYTEST_")}
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def path_taken(engine: str) -> list[str]:
+    answer = run("-c", PATH_OF, engine=engine)
+    assert answer.returncode == 0, answer.stderr
+    return answer.stdout.strip().split("|")
+
+
+@pytest.mark.parametrize("engine", ["openssl", "portable", "ifma"])
+def test_verdicts_do_not_depend_on_the_path(engine: str) -> None:
+    if path_taken(engine)[0] != engine:
+        pytest.skip(f"this CPU does not run the path {engine}")
+    suites = run(
+        "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "ES256", *SUITES, engine=engine
+    )
+    assert suites.returncode == 0, suites.stdout
+    assert " passed" in suites.stdout
+
+
+def test_names_the_path_that_was_forced() -> None:
+    assert path_taken("openssl") == ["openssl", "KEYSTEAD_ENGINE=openssl"]
+    assert path_taken("portable") == ["portable", "KEYSTEAD_ENGINE=portable"]
+
+
+def test_a_path_that_does_not_exist_is_openssl_and_says_so() -> None:
+    path, reason = path_taken("abacus")
+    assert path == "openssl"
+    assert "KEYSTEAD_ENGINE" in reason
+
+
+def test_without_the_variable_the_cpu_decides() -> None:
+    path, reason = path_taken("")
+    assert path in {"ifma", "portable"}
+    assert "CPU" in reason
