@@ -73,6 +73,7 @@ async def _serve(config: Config, *, base: Path, as_json: bool) -> int:
             "admin": str(admin_socket),
             "state": str(folder.parent if config.development else folder),
         }
+        doors.catch_signals()
         _announce(config, addresses, as_json=as_json)
         service.broken.add_done_callback(lambda _: doors.ask_to_stop())
         await doors.run_until_stopped()

@@ -119,16 +119,21 @@ class Doors:
         """What SIGTERM and SIGINT do."""
         self._stop_asked.set()
 
-    async def run_until_stopped(self) -> None:
-        """Wait for SIGTERM or SIGINT (or :meth:`ask_to_stop`), then :meth:`stop`."""
+    def catch_signals(self) -> None:
+        """From now on SIGTERM and SIGINT ask to stop; to be called before anyone is told that this
+        process serves."""
         loop = asyncio.get_running_loop()
         for number in SIGNALS:
             loop.add_signal_handler(number, self.ask_to_stop)
+
+    async def run_until_stopped(self) -> None:
+        """Wait for SIGTERM or SIGINT (or :meth:`ask_to_stop`), then :meth:`stop`."""
+        self.catch_signals()
         try:
             await self._stop_asked.wait()
         finally:
             for number in SIGNALS:
-                loop.remove_signal_handler(number)
+                asyncio.get_running_loop().remove_signal_handler(number)
         await self.stop()
 
     async def stop(self) -> None:
