@@ -95,8 +95,8 @@ class TcbTable(Table, frozen=True):
     fmc: _SecurityVersion | None = None
 
 
-class SnpTable(Table, frozen=True):
-    """``[sev-snp]``."""
+class SnpReportTable(Table, frozen=True):
+    """What a report has to show, alone or as a part of other evidence."""
 
     pinned_anchors: bool = True
     anchors: list[TeeAnchorTable] = msgspec.field(default_factory=list)
@@ -112,10 +112,17 @@ class SnpTable(Table, frozen=True):
     max_vmpl: Annotated[int, Meta(ge=0, le=MAX_VMPL)] = 0
     allow_debug: bool = False
     allow_migration_agent: bool = False
+
+
+class SnpTable(SnpReportTable, frozen=True):
+    """``[sev-snp]``."""
+
     max_age_s: MaxAge = DEFAULT_MAX_AGE_S
 
 
-def snp_policy(table: SnpTable, folder: Path, *, path: str = "sev-snp") -> SnpPolicy:
+def snp_policy(
+    table: SnpReportTable, folder: Path, *, max_age_s: int, path: str = "sev-snp"
+) -> SnpPolicy:
     """The rules that ``table`` spells; ConfigurationError names the entry, below ``path``."""
     if table.whole_image and table.measurements == "any":
         raise wrong(f"{path}.whole_image: says nothing where measurements are any")
@@ -139,12 +146,12 @@ def snp_policy(table: SnpTable, folder: Path, *, path: str = "sev-snp") -> SnpPo
         max_vmpl=table.max_vmpl,
         allow_debug=table.allow_debug,
         allow_migration_agent=table.allow_migration_agent,
-        max_age_s=table.max_age_s,
+        max_age_s=max_age_s,
         chains=_chains(table, folder),
     )
 
 
-def _chains(table: SnpTable, folder: Path) -> PathCache[AmdPath]:
+def _chains(table: SnpReportTable, folder: Path) -> PathCache[AmdPath]:
     anchors = tee_anchors(
         EvidenceKind.SEV_SNP, table.anchors, pinned=table.pinned_anchors, folder=folder
     )
@@ -152,7 +159,7 @@ def _chains(table: SnpTable, folder: Path) -> PathCache[AmdPath]:
     return PathCache(partial(build_amd_path, anchors=anchors, revocations=tuple(revocations)))
 
 
-def _minimum_tcb(table: SnpTable, path: str) -> dict[Product, TcbVersion] | None:
+def _minimum_tcb(table: SnpReportTable, path: str) -> dict[Product, TcbVersion] | None:
     if isinstance(table.minimum_tcb, str):
         return None
     if not table.minimum_tcb:

@@ -38,6 +38,7 @@ from keystead.appraisal import credential, endorsement, event_rules
 from keystead.appraisal.anchors import Anchor
 from keystead.appraisal.chain import verify_chain
 from keystead.appraisal.credential import PendingActivation
+from keystead.appraisal.pcr_tables import PcrReferences, boot_code_pinned
 from keystead.appraisal.policy import AppraisalPolicy, Tpm2Policy
 from keystead.appraisal.result import AttestationResult, ClockInfo, affirmed
 from keystead.appraisal.tpm_keys import (
@@ -80,9 +81,6 @@ AK_ATTRIBUTES: Final = (
     | ObjectAttributes.SIGN
 )
 """Restricted: the TPM signs with it only what itself made, so no quote can be forged with it."""
-
-BOOT_CODE_PCRS: Final = frozenset({0, 2, 4})
-"""Firmware, option ROMs and boot loader (PC Client Platform Firmware Profile §3.3.4)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,10 +125,7 @@ class Tpm2Appraisal:
     @property
     def pcrs_hex(self) -> dict[str, dict[int, str]]:
         """The quoted values as registration entries spell them: bank → index → lower-case hex."""
-        return {
-            bank.digest_name: {index: value.hex() for index, value in values.items()}
-            for bank, values in self.pcrs.items()
-        }
+        return pcrs_hex(self.pcrs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,7 +157,7 @@ def appraise(
     answered = check_nonce(members.quote, nonce, evidence.nonce)
     check_selection(quote, members.pcrs, rules.required_pcrs)
     check_pcr_digest(members.ak_public, quote, members.pcrs)
-    check_pcr_values(members.pcrs, rules)
+    check_pcr_values(members.pcrs, rules.pcr_values)
     event_rules.check_replay(evidence.event_log, rules.event_log, members.pcrs, step=12)
     event_rules.check_rules(evidence.event_log, rules.event_log, members.pcrs, step=13)
     ak_anchor = check_ak_certificate(evidence, members.ak_public, rules, now)
@@ -175,10 +170,10 @@ def appraise(
         ak_anchor=ak_anchor,
         pcrs=members.pcrs,
         nonce=answered,
-        clock=_clock(members.quote),
+        clock=clock_info(members.quote),
         freshness=Freshness.CHALLENGED if nonce is not None else Freshness.BEARER,
         verified_at=now,
-        boot_pinned=_boot_pinned(rules),
+        boot_pinned=boot_code_pinned(rules.pcr_values),
         secure_boot=_secure_boot(evidence, members.pcrs, rules),
     )
 
@@ -287,34 +282,38 @@ def check_quote_signature(ak: PublicArea, quote: SignedAttest) -> None:
         raise EvidenceRejected(Reason.QUOTE_SIGNATURE, error.detail, step=6) from error
 
 
-def check_quote_type(quote: SignedAttest) -> QuoteInfo:
+def check_quote_type(quote: SignedAttest, *, step: int = 7) -> QuoteInfo:
     """Step 7: the AK signs certifications too; the magic number is the parser's to check."""
     if quote.attest.quote is None:
-        raise EvidenceRejected(Reason.QUOTE_TYPE, f"type {quote.attest.type:#06x}", step=7)
+        raise EvidenceRejected(Reason.QUOTE_TYPE, f"type {quote.attest.type:#06x}", step=step)
     return quote.attest.quote
 
 
-def check_nonce(quote: SignedAttest, *nonces: bytes | None) -> bytes:
+def check_nonce(quote: SignedAttest, *nonces: bytes | None, step: int = 8) -> bytes:
     """Step 8: extraData is the challenge's nonce, and the envelope's, where there is one."""
     answered = quote.attest.extra_data
     for nonce in nonces:
         if nonce is not None and not hmac.compare_digest(answered, nonce):
-            raise EvidenceRejected(Reason.NONCE_MISMATCH, "the quote is for another nonce", step=8)
+            raise EvidenceRejected(
+                Reason.NONCE_MISMATCH, "the quote is for another nonce", step=step
+            )
     return answered
 
 
-def check_selection(quote: QuoteInfo, values: PcrValues, required: PcrSelection) -> None:
+def check_selection(
+    quote: QuoteInfo, values: PcrValues, required: PcrSelection, *, step: int = 9
+) -> None:
     """Step 9: what is quoted is for the policy to choose, never for the attester."""
     if HashAlgorithm.SHA1 in quote.selection.as_mapping() or HashAlgorithm.SHA1 in values:
-        raise EvidenceRejected(Reason.PCR_BANK_WEAK, "a SHA-1 bank", step=9)
+        raise EvidenceRejected(Reason.PCR_BANK_WEAK, "a SHA-1 bank", step=step)
     if quote.selection.as_mapping() != required.as_mapping():
         raise EvidenceRejected(
-            Reason.PCR_SELECTION, "the quote is not over the required PCRs", step=9
+            Reason.PCR_SELECTION, "the quote is not over the required PCRs", step=step
         )
     given = {(bank, index) for bank, each in values.items() for index in each}
     if given != set(required.pairs()):
         raise EvidenceRejected(
-            Reason.PCR_SELECTION, "values came for other PCRs than the quoted ones", step=9
+            Reason.PCR_SELECTION, "values came for other PCRs than the quoted ones", step=step
         )
 
 
@@ -322,20 +321,27 @@ def check_pcr_digest(ak: PublicArea, quote: QuoteInfo, values: PcrValues) -> Non
     """Step 10: hashed as the quote did, by the hash of the AK's scheme (Part 3 §18.4)."""
     if ak.scheme_hash is None:
         raise EvidenceRejected(Reason.PCR_DIGEST_MISMATCH, "an AK without a hash", step=10)
-    made = pcr_composite_digest(quote.selection, values, algorithm=ak.scheme_hash)
+    check_composite(quote, values, algorithm=ak.scheme_hash, step=10)
+
+
+def check_composite(
+    quote: QuoteInfo, values: PcrValues, *, algorithm: HashAlgorithm, step: int
+) -> None:
+    """Step 10 for a quote whose hash is known."""
+    made = pcr_composite_digest(quote.selection, values, algorithm=algorithm)
     if not hmac.compare_digest(made, quote.pcr_digest):
-        raise EvidenceRejected(Reason.PCR_DIGEST_MISMATCH, step=10)
+        raise EvidenceRejected(Reason.PCR_DIGEST_MISMATCH, step=step)
 
 
-def check_pcr_values(values: PcrValues, rules: Tpm2Policy) -> None:
+def check_pcr_values(values: PcrValues, references: PcrReferences, *, step: int = 11) -> None:
     """Step 11: reference values, where "any" is not written out."""
-    for bank, references in rules.pcr_values.items():
-        for index, allowed in references.items():
+    for bank, allowed_values in references.items():
+        for index, allowed in allowed_values.items():
             if allowed is not None and values[bank][index] not in allowed:
                 raise EvidenceRejected(
                     Reason.PCR_VALUE_MISMATCH,
                     f"PCR {bank.digest_name}:{index} is {values[bank][index].hex()}",
-                    step=11,
+                    step=step,
                 )
 
 
@@ -437,21 +443,22 @@ def _affirm(appraisal: Tpm2Appraisal, *, anchor: Anchor, ek: EkId | None) -> Att
     )
 
 
-def _clock(quote: SignedAttest) -> ClockInfo:
+def pcrs_hex(values: PcrValues) -> dict[str, dict[int, str]]:
+    """Bank → index → lower-case hex."""
+    return {
+        bank.digest_name: {index: value.hex() for index, value in each.items()}
+        for bank, each in values.items()
+    }
+
+
+def clock_info(quote: SignedAttest) -> ClockInfo:
+    """What a quote says of its TPM's time and starts."""
     return ClockInfo(
         clock_ms=quote.attest.clock,
         reset_count=quote.attest.reset_count,
         restart_count=quote.attest.restart_count,
         safe=quote.attest.safe,
         firmware_version=quote.attest.firmware_version,
-    )
-
-
-def _boot_pinned(rules: Tpm2Policy) -> bool:
-    """Whether the policy names values for all boot code, in some bank."""
-    return any(
-        all(references.get(index) is not None for index in BOOT_CODE_PCRS)
-        for references in rules.pcr_values.values()
     )
 
 

@@ -53,7 +53,7 @@ def public_key(area: PublicArea) -> ec.EllipticCurvePublicKey | rsa.RSAPublicKey
     """The key of ``area``; Unfit (weak_key) where it is none, small, or of a broken generator."""
     try:
         if isinstance(area.key, RsaKey):
-            return _rsa_key(area.key)
+            return rsa_key(area.key)
         return _ec_key(area.key)
     except ValueError as error:
         raise Unfit(Reason.WEAK_KEY, f"OpenSSL refuses the key: {error}") from error
@@ -69,12 +69,23 @@ def verify_attest(area: PublicArea, *, attest: bytes, signature: TpmSignature) -
 
     Raises Unfit: signature_invalid, or weak_key.
     """
-    chosen = HASHES.get(signature.hash)
-    if area.scheme not in SIGNING_SCHEMES or chosen is None:
-        raise Unfit(Reason.SIGNATURE_INVALID, "a key or signature without a strong scheme")
+    if area.scheme not in SIGNING_SCHEMES:
+        raise Unfit(Reason.SIGNATURE_INVALID, "a key without a scheme")
     if (signature.scheme, signature.hash) != (area.scheme, area.scheme_hash):
         raise Unfit(Reason.SIGNATURE_INVALID, "a signature by another scheme than the key's")
-    key = public_key(area)
+    verify_by_key(public_key(area), attest=attest, signature=signature)
+
+
+def verify_by_key(
+    key: ec.EllipticCurvePublicKey | rsa.RSAPublicKey, *, attest: bytes, signature: TpmSignature
+) -> None:
+    """Return only if ``key`` signed ``attest``, by the scheme that ``signature`` names.
+
+    Raises Unfit: signature_invalid.
+    """
+    chosen = HASHES.get(signature.hash)
+    if chosen is None:
+        raise Unfit(Reason.SIGNATURE_INVALID, "a signature over a weak hash")
     try:
         if isinstance(signature, EcdsaSignature):
             if not isinstance(key, ec.EllipticCurvePublicKey):
@@ -96,7 +107,8 @@ def _rsa_padding(scheme: Scheme, chosen: CryptoHash) -> padding.AsymmetricPaddin
     return padding.PSS(padding.MGF1(chosen), padding.PSS.AUTO)
 
 
-def _rsa_key(key: RsaKey) -> rsa.RSAPublicKey:
+def rsa_key(key: RsaKey) -> rsa.RSAPublicKey:
+    """The key; Unfit (weak_key), or ValueError where OpenSSL refuses it."""
     if key.bits < MIN_RSA_BITS or key.exponent < MIN_RSA_EXPONENT:
         raise Unfit(Reason.WEAK_KEY, f"RSA of {key.bits} bits, exponent {key.exponent}")
     if has_roca_fingerprint(key.modulus):

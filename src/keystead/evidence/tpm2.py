@@ -100,7 +100,7 @@ def parse(submission: Submission) -> Tpm2Evidence:
         ak_certificate_chain=read_chain(members, "ak_certificate_chain"),
         ak_public=read_public(members, "ak_public"),
         quote=read_attestation(members, "quote"),
-        pcrs=_pcrs(members),
+        pcrs=read_pcrs(members),
         event_log=_event_log(members),
         certify=read_attestation(members, "certify"),
         key_public=read_public(members, "key_public"),
@@ -140,17 +140,23 @@ def encode(
     ):
         if chain:
             members[name] = [base64url.encode(certificate) for certificate in chain]
-    members["quote"] = _encode_attestation(quote)
+    members["quote"] = encode_attestation(quote)
     if certify is not None:
-        members["certify"] = _encode_attestation(certify)
-    members["pcrs"] = {
-        bank.digest_name: {str(index): value.hex() for index, value in values.items()}
-        for bank, values in pcrs.items()
-    }
+        members["certify"] = encode_attestation(certify)
+    members["pcrs"] = encode_pcrs(pcrs)
     return members
 
 
-def _encode_attestation(signed: Attestation) -> dict[str, JSON]:
+def encode_pcrs(pcrs: PcrValues) -> dict[str, JSON]:
+    """What ``read_pcrs`` reads."""
+    return {
+        bank.digest_name: {str(index): value.hex() for index, value in values.items()}
+        for bank, values in pcrs.items()
+    }
+
+
+def encode_attestation(signed: Attestation) -> dict[str, JSON]:
+    """What ``read_attestation`` reads."""
     return {
         "attest": base64url.encode(signed.attest),
         "signature": base64url.encode(signed.signature),
@@ -199,7 +205,8 @@ def _event_log(members: Mapping[str, JSON]) -> EventLog | None:
     return None if data is None else eventlog.parse(data)
 
 
-def _pcrs(members: Mapping[str, JSON]) -> PcrValues | None:
+def read_pcrs(members: Mapping[str, JSON]) -> PcrValues | None:
+    """Bank → index → digest in lower-case hex; None where the member is absent."""
     banks = json.find_object(members, "pcrs")
     if banks is None:
         return None

@@ -7,6 +7,7 @@ import pytest
 
 import keystead.appraisal.result as module
 from keystead.appraisal import tpm2 as appraisal
+from keystead.appraisal.pcr_tables import boot_code_pinned
 from keystead.appraisal.result import (
     EAR_TYP,
     AttestationResult,
@@ -100,10 +101,10 @@ def test_what_is_no_hardware_is_at_best_a_warning(anchor_class: AnchorClass) -> 
 def test_claims_the_boot_only_where_its_code_is_pinned() -> None:
     assert "executables" not in trustworthiness(result())
     values = {SHA256: {index: frozenset({bytes(32)}) for index in (0, 2, 4)}}
-    assert appraisal._boot_pinned(appraisal_policy(pcr_values=values).tpm2)  # type: ignore[arg-type]
+    assert boot_code_pinned(values)
     loose = {SHA256: {**values[SHA256], 4: None}}
-    assert not appraisal._boot_pinned(appraisal_policy(pcr_values=loose).tpm2)  # type: ignore[arg-type]
-    assert not appraisal._boot_pinned(appraisal_policy().tpm2)  # type: ignore[arg-type]
+    assert not boot_code_pinned(loose)
+    assert not boot_code_pinned({})
 
 
 def test_without_a_key_nothing_is_said_of_one() -> None:

@@ -6,12 +6,22 @@ from pathlib import Path
 import pytest
 from msgspec import Struct
 
-from keystead.appraisal import app_attest, app_attest_assertion, aws_nitro, policy, sev_snp, tpm2
+from keystead.appraisal import (
+    app_attest,
+    app_attest_assertion,
+    aws_nitro,
+    azure_cvm,
+    policy,
+    sev_snp,
+    tpm2,
+)
 from keystead.appraisal.app_attest_policy import AppAttestTable
 from keystead.appraisal.aws_nitro_policy import NitroTable
+from keystead.appraisal.azure_cvm_policy import AzureCvmTable
 from keystead.appraisal.sev_snp_policy import SnpTable
 from keystead.binding import app_attest as key_of_app_attest
 from keystead.binding import aws_nitro as key_of_nitro
+from keystead.binding import azure_cvm as key_of_azure
 from keystead.binding import binder, issuer_proof
 from keystead.binding import sev_snp as key_of_snp
 from keystead.binding import tpm2 as certification
@@ -80,6 +90,8 @@ def test_the_documentation_has_a_row_for_every_policy_entry() -> None:
         ("app-attest", "Assertions", app_attest_assertion, 1, 3),
         ("sev-snp", "The appraisal", sev_snp, 1, 11),
         ("sev-snp", "The key", key_of_snp, 12, 13),
+        ("azure-cvm", "The appraisal", azure_cvm, 1, 20),
+        ("azure-cvm", "The key", key_of_azure, 21, 29),
     ],
 )
 def test_every_kind_numbers_its_steps_as_its_document_does(
@@ -95,7 +107,12 @@ def test_every_kind_numbers_its_steps_as_its_document_does(
 
 @pytest.mark.parametrize(
     ("kind", "table"),
-    [("aws-nitro", NitroTable), ("app-attest", AppAttestTable), ("sev-snp", SnpTable)],
+    [
+        ("aws-nitro", NitroTable),
+        ("app-attest", AppAttestTable),
+        ("sev-snp", SnpTable),
+        ("azure-cvm", AzureCvmTable),
+    ],
 )
 def test_every_policy_entry_of_a_kind_has_a_row(kind: str, table: type[Struct]) -> None:
     text = (ROOT / "docs" / "evidence" / f"{kind}.md").read_text()
