@@ -1,6 +1,6 @@
 /*
  * How fast OpenSSL alone verifies: keys, digests and signatures are ready before the clock starts.
- * Each function answers the nanoseconds that `count` verifications took, or -1 if one failed.
+ * Each function answers the nanoseconds of CPU time that `count` verifications took, or -1 if one failed.
  */
 #define OPENSSL_SUPPRESS_DEPRECATED
 
@@ -17,7 +17,7 @@
 
 static int64_t now_ns(void) {
     struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 

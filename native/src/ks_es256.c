@@ -52,7 +52,7 @@ static const p256_wide *base_of(const p256_kernel *kernel) {
 /* Items that want the same of a kernel. */
 typedef struct group {
     p256_job jobs[P256_MOST_JOBS];
-    size_t item[P256_MOST_JOBS];
+    const ks_verify_item *items[P256_MOST_JOBS];
     size_t count;
 } group;
 
@@ -112,22 +112,15 @@ static kind kind_of(const worker *self, const p256_key *by) {
     return self->kernel->verify_point != NULL ? POINT : OPENSSL;
 }
 
-/* Reads r, s and the message's digest; 0 if a kernel must not see them. */
-static int signature_read(worker *self, p256_signature *signature, const ks_verify_item *item) {
-    uint8_t digest[EVP_MAX_MD_SIZE];
-    unsigned size = 0;
+/* Reads r and s; 0 if they are out of range, and a kernel must not see them. */
+static int signature_read(p256_signature *signature, const ks_verify_item *item) {
     p256_words_read(signature->r, item->signature.data);
     p256_words_read(signature->s, item->signature.data + P256_OCTETS);
-    if (!ks_p256_scalar_in_range(signature->r) || !ks_p256_scalar_in_range(signature->s) ||
-        !ks_digest_compute(&self->digest, item->message, digest, &size) || size != P256_OCTETS) {
-        return 0;
-    }
-    p256_words_read(signature->digest, digest);
-    return 1;
+    return ks_p256_scalar_in_range(signature->r) && ks_p256_scalar_in_range(signature->s);
 }
 
-static void group_add(group *to, kind of, const p256_key *by, p256_signature *signature, size_t item,
-                      uint8_t *verdict) {
+static void group_add(group *to, kind of, const p256_key *by, p256_signature *signature,
+                      const ks_verify_item *item, uint8_t *verdict) {
     p256_job *job = &to->jobs[to->count];
     *job = (p256_job){.signature = signature, .verdict = verdict};
     if (of == WIDE) {
@@ -137,7 +130,7 @@ static void group_add(group *to, kind of, const p256_key *by, p256_signature *si
     } else {
         job->key.point = &by->point;
     }
-    to->item[to->count++] = item;
+    to->items[to->count++] = item;
 }
 
 /* --- verifying ---------------------------------------------------------------------------------- */
@@ -156,11 +149,26 @@ static void kernel_call(const worker *self, kind of, const p256_job *jobs, size_
     }
 }
 
-static size_t jobs_verify(const worker *self, kind of, const p256_job *jobs, size_t count) {
+static int digest_read(worker *self, p256_signature *signature, const ks_verify_item *item) {
+    uint8_t digest[EVP_MAX_MD_SIZE];
+    unsigned size = 0;
+    if (!ks_digest_compute(&self->digest, item->message, digest, &size) || size != P256_OCTETS) {
+        return 0;
+    }
+    p256_words_read(signature->digest, digest);
+    return 1;
+}
+
+/* Jobs from..to of a group; how many of them are valid. */
+static size_t jobs_verify(worker *self, kind of, const group *all, size_t from, size_t to) {
     p256_signature *signatures[P256_MOST_JOBS];
-    size_t valid = 0;
+    const p256_job *jobs = all->jobs + from;
+    size_t count = to - from, valid = 0;
     for (size_t i = 0; i < count; i++) {
         signatures[i] = jobs[i].signature;
+        if (!digest_read(self, signatures[i], all->items[from + i])) {
+            return 0; /* and OpenSSL is asked about all of them */
+        }
     }
     ks_p256_multipliers(signatures, count);
     kernel_call(self, of, jobs, count);
@@ -176,7 +184,7 @@ static size_t fillings_of(size_t count, unsigned lanes, unsigned cost) {
 }
 
 /* What credit does not pay for, or too few lanes would share, stays for OpenSSL. */
-static void group_verify(const worker *self, kind of, const group *all) {
+static void group_verify(worker *self, kind of, const group *all) {
     unsigned lanes = self->kernel->lanes, cost = cost_of(self->kernel, of);
     for (size_t done = 0; done < all->count;) {
         size_t left = all->count - done;
@@ -186,7 +194,7 @@ static void group_verify(const worker *self, kind of, const group *all) {
             return;
         }
         size_t count = fillings * lanes < left ? fillings * lanes : left;
-        size_t valid = jobs_verify(self, of, &all->jobs[done], count);
+        size_t valid = jobs_verify(self, of, all, done, done + count);
         ks_p256_credit_earn(valid * P256_COST_OPENSSL);
         done += count;
     }
@@ -219,8 +227,8 @@ static ks_status run_verify(worker *self, void *const *keys, const ks_verify_ite
         p256_signature *signature = &self->signatures[i];
         kinds[i] = by == NULL || items[i].signature.size != SIGNATURE_BYTES ? REFUSED
                                                                            : kind_of(self, by);
-        if (kinds[i] < KIND_COUNT && signature_read(self, signature, &items[i])) {
-            group_add(&self->groups[kinds[i]], kinds[i], by, signature, i, &verdicts[i]);
+        if (kinds[i] < KIND_COUNT && signature_read(signature, &items[i])) {
+            group_add(&self->groups[kinds[i]], kinds[i], by, signature, &items[i], &verdicts[i]);
         }
     }
     for (int of = 0; of < KIND_COUNT; of++) {

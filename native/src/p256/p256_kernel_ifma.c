@@ -24,10 +24,18 @@ LANES_INLINE void sum_start(jacobian *sum, affine term, lane_mask minus) {
     *sum = jacobian_of(&term);
 }
 
+LANES_INLINE lanes wide_index(const lane_digits *digits, unsigned window, lane_mask *minus) {
+    lanes index = digit_at(digits, window * P256_WIDE_BITS, P256_WIDE_BITS, minus);
+    return lanes_add(index, lanes_all(window * P256_WIDE_ENTRIES));
+}
+
 static affine wide_term(const lane_tables *table, const lane_digits *digits, unsigned window,
                         lane_mask *minus) {
-    lanes index = digit_at(digits, window * P256_WIDE_BITS, P256_WIDE_BITS, minus);
-    return entries_gather(table, lanes_add(index, lanes_all(window * P256_WIDE_ENTRIES)));
+    lane_mask ignored;
+    if (window + 1 < P256_WIDE_WINDOWS) {
+        entries_prefetch(table, wide_index(digits, window + 1, &ignored));
+    }
+    return entries_gather(table, wide_index(digits, window, minus));
 }
 
 static void add_wide(block *to, const lane_tables *table, const lane_digits *digits,
