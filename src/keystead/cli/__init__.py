@@ -22,6 +22,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("demo", "the main job from end to end, on two emulated TPMs"),
     "attest": ("attest", "prove where this workload's key lives, and have it bound"),
     "verify-issuer": ("verify_issuer", "ask an issuer to prove that its keys are in a TPM"),
+    "appraise": ("appraise", "look at saved evidence: every check and its verdict"),
+    "envelope": ("envelope", "build an envelope of evidence from raw files"),
     "hosts": ("hosts", "enrolled hosts: list, enrol, remove"),
     "entries": ("entries", "registration entries: list, create, remove"),
     "keys": ("keys", "issuer keys: list, show, create, rotate"),

@@ -1,0 +1,139 @@
+"""Real evidence by hand: `keystead envelope` builds it, `keystead appraise` looks at it."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from keystead.cli import main
+from tests.manifest import VECTORS, Row
+from tests.vectors import test_app_attestations as apple
+from tests.vectors import test_nitro_documents as nitro
+from tests.vectors import test_snp_reports as snp
+
+NITRO_POLICY = 'id = "enclaves"\nversion = 1\n[aws-nitro.pcrs]\n0 = "any"\n'
+
+Look = Callable[..., tuple[int, str, str]]
+pytestmark = pytest.mark.skipif(not VECTORS.is_dir(), reason="the published vectors are not here")
+
+
+def rfc3339(seconds: int | None) -> str:
+    assert seconds is not None
+    return datetime.fromtimestamp(seconds, UTC).isoformat()
+
+
+@pytest.fixture
+def look(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Look:
+    """Both commands, one after the other: (status, standard output, standard error)."""
+
+    def command(build: list[str], policy: str, *arguments: str) -> tuple[int, str, str]:
+        saved, rules = tmp_path / "saved.json", tmp_path / "policy.toml"
+        rules.write_text(policy)
+        assert main(["envelope", *build, "--out", str(saved)]) == 0
+        status = main(["appraise", str(saved), "--policy", str(rules), *arguments])
+        shown = capsys.readouterr()
+        return status, shown.out, shown.err
+
+    return command
+
+
+@pytest.fixture
+def document(tmp_path: Path) -> Callable[[Row], list[str]]:
+    """The arguments that build a Nitro envelope."""
+
+    def command(row: Row) -> list[str]:
+        path = tmp_path / "document.cbor"
+        path.write_bytes(nitro.raw(row))
+        return ["aws-nitro", "--document", str(path)]
+
+    return command
+
+
+@pytest.mark.parametrize("row", nitro.GOOD, ids=nitro.named)
+def test_a_nitro_document_is_affirmed_at_its_time(
+    row: Row, look: Look, document: Callable[[Row], list[str]]
+) -> None:
+    at = ("--at", rfc3339(row.time))
+    status, out, err = look(document(row), NITRO_POLICY, *at)
+    lines = out.partition("\n\n")[0].splitlines()
+    # Nobody named a nonce to compare with, and the fifth step says so.
+    assert [line[7:15].strip() for line in lines] == [
+        *("passed",) * 4,
+        *("no nonce", "passed", "passed"),
+    ]
+    assert (status, err) == (0, "") and nitro.field_of(row, "PCR0") in out
+    status, out, _ = look(document(row), NITRO_POLICY, *at, "--json")
+    told: Any = json.loads(out)
+    assert (status, told["status"], told["step"], told["reason"]) == (0, "affirmed", None, None)
+    assert (told["kind"], told["policy"], told["key"]) == ("aws-nitro", "enclaves@1", None)
+    evidence = told["claims"]["keystead.evidence"]
+    assert evidence["pcrs"]["sha384"]["0"] == nitro.field_of(row, "PCR0")
+    assert (told["claims"]["freshness"], told["claims"]["hardware"]) == ("bearer", True)
+    assert (told["verified_at"], told["claims"]["ear.status"]) == (row.time, "affirming")
+
+
+@pytest.mark.parametrize("row", nitro.DOCUMENTS, ids=nitro.named)
+def test_a_nitro_document_has_expired_since(
+    row: Row, look: Look, document: Callable[[Row], list[str]]
+) -> None:
+    status, out, err = look(document(row), NITRO_POLICY)
+    assert status == 1 and "    2  refused " in out and "chain_untrusted (step 2)" in err
+
+
+@pytest.mark.parametrize("row", nitro.DEBUG, ids=nitro.named)
+def test_an_enclave_in_debug_mode_is_refused(
+    row: Row, look: Look, document: Callable[[Row], list[str]]
+) -> None:
+    status, out, _ = look(document(row), NITRO_POLICY, "--at", rfc3339(row.time), "--json")
+    told = json.loads(out)
+    assert (status, told["step"], told["reason"], told["claims"]) == (1, 6, "debug_mode", {})
+
+
+@pytest.mark.parametrize("row", nitro.GOOD, ids=nitro.named)
+def test_a_nitro_document_is_held_to_the_nonce_that_is_given(
+    row: Row, look: Look, document: Callable[[Row], list[str]]
+) -> None:
+    at = ("--at", rfc3339(row.time))
+    status, out, _ = look(document(row), NITRO_POLICY, *at, "--json", "--nonce", "00" * 32)
+    told = json.loads(out)
+    assert (status, told["step"], told["reason"]) == (1, 5, "nonce_mismatch")
+    nonce = nitro.read(row).nonce
+    if nonce:
+        status, out, _ = look(document(row), NITRO_POLICY, *at, "--nonce", nonce.hex())
+        assert status == 0 and "no nonce" not in out
+
+
+@pytest.mark.parametrize("vector", snp.REPORTS, ids=lambda vector: vector.file)
+def test_an_snp_report_is_affirmed_with_its_certificates(
+    vector: snp.Vector, look: Look, tmp_path: Path
+) -> None:
+    report = tmp_path / "report.bin"
+    report.write_bytes(vector.report)
+    build = ["sev-snp", "--report", str(report)]
+    for index, der in enumerate(vector.chain):
+        (tmp_path / f"{index}.der").write_bytes(der)
+        build += ["--certificate", str(tmp_path / f"{index}.der")]
+    policy = f'id = "guests"\nversion = 1\n{vector.policy}'
+    status, out, _ = look(build, policy, "--at", rfc3339(vector.row.time), "--json")
+    told = json.loads(out)
+    assert (status, told["status"], told["kind"]) == (0, "affirmed", "sev-snp")
+    status, out, _ = look(build, policy, "--at", rfc3339(snp.LATER), "--json")
+    assert (status, json.loads(out)["step"]) == (1, 2)
+
+
+@pytest.mark.parametrize("row", [row for row in apple.ROWS if row.file.endswith(".json")])
+def test_an_app_attestation_is_affirmed_by_the_id_that_apple_spells(
+    row: Row, look: Look, tmp_path: Path
+) -> None:
+    members = json.loads(row.read())
+    for name in ("attestation", "challenge"):
+        (tmp_path / name).write_bytes(apple.plain(members[name]))
+    build = ["app-attest", "--attestation-object", str(tmp_path / "attestation")]
+    build += ["--client-data", str(tmp_path / "challenge"), "--key-id", members["keyId"]]
+    policy = f'id = "a"\nversion = 1\n[app-attest]\napps = ["{apple.app_id(row)}"]\n'
+    policy += 'environment = "development"\n'
+    status, out, _ = look(build, policy, "--at", rfc3339(row.time), "--json")
+    assert (status, json.loads(out)["status"]) == (0, "affirmed")
