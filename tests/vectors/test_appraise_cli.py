@@ -9,8 +9,12 @@ from typing import Any
 import pytest
 
 from keystead.cli import main
+from keystead.cli.appraise import look as look_at
+from keystead.model import EvidenceKind
 from tests.manifest import VECTORS, Row
 from tests.vectors import test_app_attestations as apple
+from tests.vectors import test_azure_machines as azure
+from tests.vectors import test_maa_tokens as maa
 from tests.vectors import test_nitro_documents as nitro
 from tests.vectors import test_snp_reports as snp
 
@@ -137,3 +141,37 @@ def test_an_app_attestation_is_affirmed_by_the_id_that_apple_spells(
     policy += 'environment = "development"\n'
     status, out, _ = look(build, policy, "--at", rfc3339(row.time), "--json")
     assert (status, json.loads(out)["status"]) == (0, "affirmed")
+
+
+@pytest.mark.parametrize("row", maa.GOOD, ids=maa.named)
+def test_a_token_of_azures_is_affirmed_by_the_policys_keys(
+    row: Row, tmp_path: Path, vectors: Path
+) -> None:
+    token, saved = tmp_path / "token.jwt", tmp_path / "saved.json"
+    token.write_text(maa.text(row) + "\n")
+    assert main(["envelope", "maa", "--token", str(token), "--out", str(saved)]) == 0
+    assert row.time is not None
+    told = look_at(saved.read_bytes(), policy=maa.policy(vectors), nonce=None, now=row.time)
+    assert (told.status, told.kind) == ("affirmed", EvidenceKind.MAA)
+
+
+@pytest.mark.parametrize("name", azure.BUNDLES)
+def test_an_azure_machine_is_affirmed_from_its_parts(name: str, tmp_path: Path) -> None:
+    machine, saved = azure.machine(name), tmp_path / "saved.json"
+    pcrs = {"sha256": {str(index): value.hex() for index, value in machine.pcrs.items()}}
+    parts = {
+        "--hcl-report": machine.hcl,
+        "--quote-attest": machine.message,
+        "--quote-signature": azure.rsassa(machine.signature),
+        "--pcrs": json.dumps(pcrs).encode(),
+    }
+    certificates = [("--certificate", der) for der in machine.certificates]
+    build = ["envelope", "azure-cvm", "--out", str(saved)]
+    for index, (flag, data) in enumerate([*parts.items(), *certificates]):
+        (tmp_path / str(index)).write_bytes(data)
+        build += [flag, str(tmp_path / str(index))]
+    assert main(build) == 0
+    now = azure.ROWS[name].time
+    assert now is not None
+    told = look_at(saved.read_bytes(), policy=azure.policy(), nonce=None, now=now)
+    assert (told.status, told.kind) == ("affirmed", EvidenceKind.AZURE_CVM)
