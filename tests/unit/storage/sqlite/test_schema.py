@@ -112,4 +112,5 @@ def test_only_missing_steps_are_taken(path: Path, monkeypatch: pytest.MonkeyPatc
         monkeypatch.setattr(schema, "SCHEMA_VERSION", len(steps))
         schema.migrate(connection)
         assert connection.execute("SELECT count(*) FROM second").fetchone() == (0,)
-        assert connection.execute("SELECT version FROM schema_version").fetchall() == [(len(steps),)]
+        found = connection.execute("SELECT version FROM schema_version").fetchall()
+        assert found == [(len(steps),)]
