@@ -226,6 +226,17 @@ static void check_exceptions_in_the_middle(const p256_kernel *kernel, way by) {
     }
 }
 
+/* A "point" with y = 0, which the curve has none of: every denominator that comes of it is 0. */
+static void check_zero_denominators(const p256_kernel *kernel, way by) {
+    crafted odd = craft_any();
+    memset(odd.point.y, 0, sizeof odd.point.y);
+    if (by == WIDE) {
+        CHECK(!kernel->build_wide(&wide[0], &odd.point));
+    } else {
+        CHECK(verdict_among_good(kernel, by, &odd) == 0);
+    }
+}
+
 /* --- all of it ---------------------------------------------------------------------------------- */
 
 static void check_random(const p256_kernel *kernel, way by) {
@@ -271,6 +282,7 @@ static void check_kernel(const p256_kernel *kernel) {
         check_digests_above_the_order(kernel, by);
         check_equal_and_opposite_sums(kernel, by);
         check_exceptions_in_the_middle(kernel, by);
+        check_zero_denominators(kernel, by);
         check(kernel, by, craft_with_x_above_the_order(), AS_OPENSSL);
     }
     free(scratch);

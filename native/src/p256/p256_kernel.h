@@ -72,7 +72,7 @@ typedef struct p256_kernel {
     /* One thread's scratch, aligned to 64 bytes; 0 if none is needed. */
     size_t scratch_bytes;
 
-    /* 1, or 0 if there is no memory. */
+    /* 1, or 0 if there is no memory, or `point` is not on the curve. */
     int (*build_wide)(p256_wide *table, const p256_entry *point);
 
     /* FIPS 186-5 §6.4.2 steps 5 to 8. `g` is the table of the base point. */

@@ -127,18 +127,22 @@ static void verify_wide(const p256_wide *g, const p256_job *jobs, size_t count) 
 /* --- inversion ---------------------------------------------------------------------------------- */
 
 /*
- * Each vector becomes its inverse, with one inversion for all lanes of all of them. A lane that is 0
- * becomes something that is no inverse, and disturbs no other: whatever is computed with it has Z = 0
- * or fails the last check, and OpenSSL decides.
+ * Each element becomes its inverse, with one inversion for all lanes of all of them. One that is 0
+ * counts as 1, so that its neighbours have their inverses, and stays 0: the table made with it holds
+ * (0, 0) only, and the sums of that have Z = 0. Answers the lanes where there was one. (No point of the
+ * curve makes one; what is refused here is a table of something else.)
  */
-static void invert_all(fe *elements, size_t count) {
+static lane_mask invert_all(fe *elements, size_t count) {
     fe before[MOST_BLOCKS];
+    lane_mask zero[MOST_BLOCKS], any = 0;
     uint64_t limbs[P256_LANES][P256_LIMBS];
     const uint64_t *at[P256_LANES];
-    const fe one = fe_constant(p256_one);
+    const fe one = fe_constant(p256_one), nothing = fe_sub(one, one, 0);
     fe product = one;
     for (size_t k = 0; k < count; k++) {
-        elements[k] = fe_choose(fe_is_zero(elements[k]), one, elements[k]);
+        zero[k] = fe_is_zero(elements[k]);
+        any |= zero[k];
+        elements[k] = fe_choose(zero[k], one, elements[k]);
         before[k] = product;
         product = fe_mul(product, elements[k]);
     }
@@ -151,15 +155,16 @@ static void invert_all(fe *elements, size_t count) {
     for (size_t k = count; k-- > 0;) {
         fe inverse = fe_mul(rest, before[k]);
         rest = fe_mul(rest, elements[k]);
-        elements[k] = inverse;
+        elements[k] = fe_choose(zero[k], nothing, inverse);
     }
+    return any;
 }
 
 /* --- keys that nobody has seen before ----------------------------------------------------------- */
 
 /* `z` as odd_multiples_start gave it for each table. */
 static void point_tables_finish(point_table *tables, fe *z, size_t count) {
-    invert_all(z, count);
+    (void)invert_all(z, count);
     for (size_t b = 0; b < count; b++) {
         odd_multiples_finish(tables[b], P256_COMB_ENTRIES, z[b]);
     }
@@ -281,7 +286,7 @@ static void comb_powers(affine powers[P256_COMB_BLOCKS], const affine *point) {
             jacobian_double(&at);
         }
     }
-    invert_all(z, P256_COMB_BLOCKS);
+    (void)invert_all(z, P256_COMB_BLOCKS);
     for (unsigned part = 0; part < P256_COMB_BLOCKS; part++) {
         fe square = fe_square(z[part]);
         powers[part].x = fe_mul(power[part].x, square);
@@ -325,8 +330,9 @@ static void build_combs(p256_comb *const *combs, const p256_entry *const *points
 
 /* --- building wide tables ----------------------------------------------------------------------- */
 
-/* Eight windows at a time, each in its lane; the last lanes repeat the last window. */
-static void windows_build(p256_wide *table, const p256_entry *powers, size_t from,
+/* Eight windows at a time, each in its lane; the last lanes repeat the last window. 0 if `powers` has
+ * something that is no point of the curve. */
+static int windows_build(p256_wide *table, const p256_entry *powers, size_t from,
                           odd_multiple *multiples) {
     size_t window[P256_LANES];
     const p256_entry *firsts[P256_LANES];
@@ -336,7 +342,9 @@ static void windows_build(p256_wide *table, const p256_entry *powers, size_t fro
     }
     affine first = points_load(firsts);
     fe z = odd_multiples_start(multiples, P256_WIDE_ENTRIES, &first);
-    invert_all(&z, 1);
+    if (invert_all(&z, 1) != 0) {
+        return 0;
+    }
     odd_multiples_finish(multiples, P256_WIDE_ENTRIES, z);
     for (size_t k = 0; k < P256_WIDE_ENTRIES; k++) {
         p256_entry *to[P256_LANES];
@@ -345,6 +353,7 @@ static void windows_build(p256_wide *table, const p256_entry *powers, size_t fro
         }
         entries_store(to, multiples[k].at);
     }
+    return 1;
 }
 
 static int build_wide(p256_wide *table, const p256_entry *point) {
@@ -355,11 +364,12 @@ static int build_wide(p256_wide *table, const p256_entry *point) {
         return 0;
     }
     ks_p256_powers(powers, P256_WIDE_WINDOWS, P256_WIDE_BITS, point);
-    for (size_t from = 0; from < P256_WIDE_WINDOWS; from += P256_LANES) {
-        windows_build(table, powers, from, multiples);
+    int built = 1;
+    for (size_t from = 0; built && from < P256_WIDE_WINDOWS; from += P256_LANES) {
+        built = windows_build(table, powers, from, multiples);
     }
     free(multiples);
-    return 1;
+    return built;
 }
 
 const p256_kernel ks_p256_kernel_ifma = {

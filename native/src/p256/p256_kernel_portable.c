@@ -129,16 +129,18 @@ static int build_wide(p256_wide *table, const p256_entry *point) {
         return 0;
     }
     ks_p256_powers(powers, P256_WIDE_WINDOWS, P256_WIDE_BITS, point);
-    for (size_t window = 0; window < P256_WIDE_WINDOWS; window++) {
+    int built = 1;
+    for (size_t window = 0; built && window < P256_WIDE_WINDOWS; window++) {
         affine first = affine_of(&powers[window]);
         fe z = odd_multiples_start(multiples, P256_WIDE_ENTRIES, &first);
+        built = !fe_is_zero(z); /* else `point` was none of the curve's */
         odd_multiples_finish(multiples, P256_WIDE_ENTRIES, fe_invert(z));
         for (size_t k = 0; k < P256_WIDE_ENTRIES; k++) {
             table->window[window][k] = entry_of(multiples[k].at);
         }
     }
     free(multiples);
-    return 1;
+    return built;
 }
 
 /* --- verification ------------------------------------------------------------------------------- */
