@@ -22,6 +22,7 @@ from rich.table import Table
 BENCHES = (
     "verify_batch",
     "appraise_nitro",
+    "appraise_snp",
     "audit_write",
     "sign_rate",
     "exchange_cost",

@@ -127,7 +127,8 @@ class Machine:
         return hcl_report(self.guest.report(**{"report_data": digest + bytes(32)} | report), said)
 
     def quote(self, *, nonce: bytes = NONCE, key: Any = None, **body: Any) -> Attestation:
-        made = quote_body(**{"selection": REQUIRED, "values": PCRS} | body)
+        wanted: dict[str, Any] = {"selection": REQUIRED, "values": PCRS}
+        made = quote_body(**(wanted | body))
         return signed(key or self.ak, attest(QUOTE_TYPE, made, nonce=nonce))
 
     def certify(

@@ -125,7 +125,7 @@ def certificate(
     extensions: list[tuple[x509.ExtensionType, bool]],
     not_before: int = NOW - DAY_S,
     not_after: int = NOW + DAY_S,
-    digest: hashes.HashAlgorithm | None = None,
+    digest: Any = None,
 ) -> bytes:
     """A certificate with exactly these (extension, critical) pairs, in DER."""
     builder = x509.CertificateBuilder(

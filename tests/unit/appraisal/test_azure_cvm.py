@@ -99,7 +99,8 @@ def test_a_policy_without_the_kind_refuses_it() -> None:
 @pytest.mark.parametrize("member", ["quote", "pcrs"])
 def test_refuses_evidence_without_a_quote(member: str) -> None:
 
-    evidence = dataclasses.replace(MACHINE.evidence(), **{member: None})
+    without: Any = {member: None}
+    evidence = dataclasses.replace(MACHINE.evidence(), **without)
     assert refusal(evidence) == (Reason.EVIDENCE_MEMBER_MISSING, 1)
 
 
@@ -210,7 +211,7 @@ def test_refuses_values_that_were_not_quoted() -> None:
 
 
 def test_refuses_values_that_the_policy_does_not_name() -> None:
-    assert appraised(policy=MACHINE.policy(pcr_values=NAMED))
+    assert appraised(policy=MACHINE.policy(pcr_values=NAMED)).pcrs
     other = {SHA256: {**NAMED[SHA256], 7: frozenset({bytes(32)})}}
     assert refusal(policy=MACHINE.policy(pcr_values=other)) == (Reason.PCR_VALUE_MISMATCH, 20)
 

@@ -77,7 +77,8 @@ def test_saved_evidence_binds_nothing() -> None:
 @pytest.mark.parametrize("member", ["certify", "key_public"])
 def test_a_certification_comes_with_its_key(member: str) -> None:
     evidence = MACHINE.evidence()
-    half = dataclasses.replace(evidence, **{member: None})
+    without: Any = {member: None}
+    half = dataclasses.replace(evidence, **without)
     assert refusal(half, result_of(evidence)) == (Reason.EVIDENCE_MEMBER_MISSING, 22)
 
 
