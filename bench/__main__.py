@@ -23,6 +23,7 @@ BENCHES = (
     "verify_batch",
     "appraise_nitro",
     "appraise_snp",
+    "appraise_oidc",
     "audit_write",
     "sign_rate",
     "exchange_cost",

@@ -17,6 +17,7 @@ VOCABULARIES = {
     "protection": model.Protection,
     "anchor class": model.AnchorClass,
     "freshness": model.Freshness,
+    "token profile": model.OidcProfile,
     "key purpose": model.KeyPurpose,
     "key state": model.KeyState,
     "signer tier": model.SignerTier,

@@ -7,7 +7,8 @@ that contradict each other. Claims whose value splits into parts are split by
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,6 +20,7 @@ from keystead.model import OidcProfile
 MAX_CLAIM_CHARS: Final = 1_024
 """A workflow reference and a resource identifier are a few hundred."""
 
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _STS: Final = "https://sts.amazonaws.com/"
 _ARN_PARTS: Final = 6
 _ARN_ACCOUNT: Final = 4
@@ -43,24 +45,28 @@ class ProfileRules:
 
 def _scalar(value: JSON, name: str) -> str:
     """Numbers in decimal, truth values as JSON spells them."""
+    if isinstance(value, str):
+        if len(value) > MAX_CLAIM_CHARS or _CONTROL.search(value):
+            raise Malformed(Reason.MALFORMED, f"{name} is too long, or has a control character")
+        return value
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int):
         return str(value)
-    return json.get_str({name: value}, name, max_chars=MAX_CLAIM_CHARS)
+    raise Malformed(Reason.MALFORMED, f"{name} is no text, number or truth value")
 
 
 def _take(
-    claims: Mapping[str, JSON], names: Iterable[str], *, required: frozenset[str] = frozenset()
+    claims: Mapping[str, JSON], names: Iterable[str], *, required: Set[str] = frozenset()
 ) -> Claims:
     """Those of ``names`` that are there and not empty; GitHub writes an empty text for none."""
-    found = {
-        name: _scalar(claims[name], name)
-        for name in names
-        if name in claims and claims[name] not in ("", None)
-    }
-    for name in sorted(required - found.keys()):
-        raise EvidenceRejected(Reason.CLAIM_MISSING, name)
+    found = {}
+    for name in names:
+        value = claims.get(name)
+        if value is not None and value != "":
+            found[name] = _scalar(value, name)
+    if not found.keys() >= required:
+        raise EvidenceRejected(Reason.CLAIM_MISSING, ", ".join(sorted(required - found.keys())))
     return found
 
 

@@ -9,6 +9,7 @@ again every ``RETRY_INTERVAL_S``, not by every request: each try may wait for it
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from keystead.errors import KeysteadError, Reason, Unavailable
@@ -31,15 +32,22 @@ class _Kept:
 
 
 class SubjectKeys:
-    """One provider's keys."""
+    """One provider's keys; ``parse`` is for providers whose key sets have a form of their own."""
 
     def __init__(
-        self, *, location: str, source: DocumentSource, clock: Clock, max_age_s: int
+        self,
+        *,
+        location: str,
+        source: DocumentSource,
+        clock: Clock,
+        max_age_s: int,
+        parse: Callable[[bytes], JwkSet] = parse_set,
     ) -> None:
         self._location = location
         self._source = source
         self._clock = clock
         self._max_age_s = max_age_s
+        self._parse = parse
         self._kept: _Kept | None = None
         self._asked_at: int | None = None
         self._failed_at: int | None = None
@@ -75,7 +83,7 @@ class SubjectKeys:
             document = await self._source.fetch(
                 self._location, max_bytes=MAX_JWKS_BYTES, timeout_s=FETCH_TIMEOUT_S
             )
-            self._kept = _Kept(keys=parse_set(document), fetched_at=now)
+            self._kept = _Kept(keys=self._parse(document), fetched_at=now)
             self._failed_at = None
         except KeysteadError as error:
             self._failed_at = self._clock.now()

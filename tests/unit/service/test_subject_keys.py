@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from keystead.errors import Reason, Unavailable
+from keystead.jose.jwk import parse_set
 from keystead.service.subject_keys import (
     GRACE_FACTOR,
     RETRY_INTERVAL_S,
@@ -165,3 +166,14 @@ async def test_many_at_once_are_one_fetch(
     found = await asyncio.gather(*waiting)
     assert provider.fetches == 1
     assert all(each.get(KID) is not None for each in found)
+
+
+async def test_a_provider_may_have_a_form_of_its_own(clock: Clock) -> None:
+    keys = SubjectKeys(
+        location="https://idp.example/jwks",
+        source=Provider(b"another form"),
+        clock=clock,
+        max_age_s=MAX_AGE_S,
+        parse={b"another form": parse_set(idp_document())}.__getitem__,
+    )
+    assert (await keys.key_set(kid=KID)).get(KID) is not None
