@@ -38,7 +38,7 @@ def run(*, seed: int, rounds: int) -> dict[str, object]:
 
     ``remembered_chain``: reports of one chip, whose certificates were seen before.
     ``new_chain``: both links of the chain are verified each time; the makers' keys of this bench
-    have 2048 bits and AMD's 4096, so AMD's cost about 0.3 ms more.
+    have 2048 bits and AMD's 4096, whose verification takes 62 µs instead of 22 for each link.
     ``azure_machine``: report, runtime data and vTPM quote, the chain remembered.
     ``one_signature``: OpenSSL verifying one signature on P-384 and nothing else, the most that any
     verifier of single reports could do.
