@@ -24,3 +24,14 @@ def vectors() -> Path:
     if not folder.is_dir():
         pytest.skip("the folder of published vectors, ../shared/vectors, is not here")
     return folder
+
+
+MAX_ID_CHARS = 48
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Bytes and long texts are named by their argument: many are made from random keys, and every
+    worker has to collect the same names."""
+    if isinstance(val, bytes) or (isinstance(val, str) and len(val) > MAX_ID_CHARS):
+        return argname
+    return None

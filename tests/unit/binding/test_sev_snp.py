@@ -60,7 +60,9 @@ def test_measured_code_is_said_of_a_pinned_image_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"key": OTHER}, {"issuer": "https://other.example"}, {"nonce": bytes(32)}], ids=str
+    "change",
+    [{"key": OTHER}, {"issuer": "https://other.example"}, {"nonce": bytes(32)}],
+    ids=["key", "issuer", "nonce"],
 )
 def test_refuses_another_key_issuer_or_challenge(change: dict[str, Any]) -> None:
     assert refusal(evidence_for(), **change) == (Reason.KEY_MISMATCH, 13)
