@@ -1,6 +1,6 @@
 import pytest
 
-from keystead.appraisal.verifier import SAVED, appraise_saved
+from keystead.appraisal.verifier import SAVED, SAVED_TOKENS, appraise_saved
 from keystead.errors import EvidenceRejected, Malformed, Reason
 from keystead.evidence import kinds
 from keystead.evidence.envelope import Submission, parse_envelope
@@ -19,11 +19,12 @@ HOST = Host.make()
 
 
 def test_what_can_be_read_can_be_appraised() -> None:
-    assert set(SAVED) == set(kinds.KINDS)
+    assert {*SAVED, *SAVED_TOKENS} == set(kinds.KINDS)
+    assert SAVED.keys().isdisjoint(SAVED_TOKENS)
 
 
 def test_a_kind_without_an_appraiser_is_refused() -> None:
-    for kind in set(EvidenceKind) - set(SAVED):
+    for kind in {*EvidenceKind} - {*SAVED, *SAVED_TOKENS}:
         submission = Submission(kind=kind, nonce=None, key=None, evidence={})
         with pytest.raises(Malformed) as caught:
             appraise_saved(submission, policy=appraisal_policy(), now=NOW)
