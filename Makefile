@@ -9,12 +9,13 @@ WORKERS ?= 2
 # Passed on to the demo, pytest or the bench: make test ARGS="-k dpop"
 ARGS ?=
 
-.PHONY: help setup demo test lint format bench protos lock clean
+.PHONY: help setup demo test fuzz lint format bench protos lock clean
 
 help:
 	@echo "make demo    the main job, end to end, on emulated TPMs"
 	@echo "make test    the tests                     make lint    ruff and mypy"
 	@echo "make bench   the benchmarks                make format  ruff's own fixes"
+	@echo "make fuzz    the fuzz targets, FUZZ_SECONDS=60 each"
 	@echo "make protos  regenerate the gRPC code      make lock    resolve the requirements again"
 	@echo "make setup   only get ready                make clean   remove all that make made"
 
@@ -26,6 +27,9 @@ demo: setup
 
 test: setup
 	@$(bin)/python -m pytest -q -n $(WORKERS) --dist loadfile $(ARGS)
+
+fuzz:
+	@$(MAKE) -C native fuzz
 
 lint: setup
 	@$(bin)/ruff check .

@@ -170,9 +170,9 @@ LANES_INLINE void entries_prefetch(const lane_tables *tables, lanes index) {
     offset.all = lanes_add(lanes_shift_left(index, 6), lanes_shift_left(index, 4));
     offset.all = lanes_add(offset.all, tables->offset);
     for (unsigned lane = 0; lane < P256_LANES; lane++) {
-        const char *entry = tables->base + offset.word[lane];
-        _mm_prefetch(entry, _MM_HINT_T0); /* 80 octets are in two lines, wherever they begin */
-        _mm_prefetch(entry + 64, _MM_HINT_T0);
+        uintptr_t entry = (uintptr_t)tables->base + (uintptr_t)offset.word[lane];
+        _mm_prefetch((const char *)entry, _MM_HINT_T0);
+        _mm_prefetch((const char *)(entry + 64), _MM_HINT_T0); /* 80 octets are always in two lines */
     }
 }
 
