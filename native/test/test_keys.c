@@ -23,8 +23,8 @@ typedef struct point {
     size_t size;
 } point;
 
-static int point_opens(ks_algorithm algorithm, const point *at) {
-    return opens(&ks_ecdsa_openssl, algorithm, (ks_view){at->x, at->size},
+static int point_opens(const ks_engine *engine, ks_algorithm algorithm, const point *at) {
+    return opens(engine, algorithm, (ks_view){at->x, at->size},
                  (ks_view){at->y, at->size});
 }
 
@@ -45,7 +45,7 @@ static void smallest_point(const EC_GROUP *group, BIGNUM *x, BIGNUM *y) {
     EC_POINT_free(found);
 }
 
-static void check_curve(ks_algorithm algorithm, int nid, int size) {
+static void check_curve(const ks_engine *engine, ks_algorithm algorithm, int nid, int size) {
     EC_GROUP *group = EC_GROUP_new_by_curve_name(nid);
     BIGNUM *x = BN_new(), *y = BN_new(), *p = BN_new(), *raised = BN_new();
     CHECK(group != NULL && x != NULL && y != NULL && p != NULL && raised != NULL);
@@ -53,21 +53,21 @@ static void check_curve(ks_algorithm algorithm, int nid, int size) {
     CHECK(EC_GROUP_get_curve(group, p, NULL, NULL, NULL) == 1);
 
     point at = point_of(x, y, size);
-    CHECK(point_opens(algorithm, &at));
+    CHECK(point_opens(engine, algorithm, &at));
     at.y[size - 1] ^= 1;
-    CHECK(!point_opens(algorithm, &at)); /* not on the curve */
+    CHECK(!point_opens(engine, algorithm, &at)); /* not on the curve */
     at.y[size - 1] ^= 1;
     const ks_view x_octets = {at.x, at.size}, y_octets = {at.y, at.size};
-    CHECK(!opens(&ks_ecdsa_openssl, algorithm, x_octets, (ks_view){at.y, at.size + 1}));
-    CHECK(!opens(&ks_ecdsa_openssl, algorithm, (ks_view){at.x, at.size + 1}, y_octets));
+    CHECK(!opens(engine, algorithm, x_octets, (ks_view){at.y, at.size + 1}));
+    CHECK(!opens(engine, algorithm, (ks_view){at.x, at.size + 1}, y_octets));
 
     CHECK(BN_add(raised, x, p) == 1);
     at = point_of(raised, y, size);
-    CHECK(!point_opens(algorithm, &at)); /* the same x modulo p, in another spelling */
+    CHECK(!point_opens(engine, algorithm, &at)); /* the same x modulo p, in another spelling */
     BN_zero(x);
     BN_zero(y);
     at = point_of(x, y, size);
-    CHECK(!point_opens(algorithm, &at));
+    CHECK(!point_opens(engine, algorithm, &at));
 
     BN_free(raised);
     BN_free(p);
@@ -136,9 +136,13 @@ static void check_exponents(void) {
 }
 
 void test_keys(void) {
-    check_curve(KS_ES256, NID_X9_62_prime256v1, 32);
-    check_curve(KS_ES384, NID_secp384r1, 48);
-    check_curve(KS_ES512, NID_secp521r1, 66);
+    check_curve(&ks_ecdsa_openssl, KS_ES256, NID_X9_62_prime256v1, 32);
+    check_curve(&ks_es256_portable, KS_ES256, NID_X9_62_prime256v1, 32);
+#if defined(__x86_64__)
+    check_curve(&ks_es256_ifma, KS_ES256, NID_X9_62_prime256v1, 32);
+#endif
+    check_curve(&ks_ecdsa_openssl, KS_ES384, NID_secp384r1, 48);
+    check_curve(&ks_ecdsa_openssl, KS_ES512, NID_secp521r1, 66);
     check_moduli();
     check_exponents();
 }

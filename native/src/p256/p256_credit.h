@@ -5,8 +5,9 @@
  * both. Hence kernels work on credit: a filling of lanes costs what it takes, each signature that it
  * settles earns the verification that OpenSSL was spared, and without credit OpenSSL works alone. A
  * signature that goes past the kernel earns a little, so that a filling is tried again from time to
- * time: forgeries and nothing else are then at most P256_COST_POINT_MOST / 128 / 128 slower than
- * OpenSSL alone, plus P256_MOST_CREDIT once. With one valid signature in eight the kernels stay on.
+ * time: no filling costs more than one verification, or 128, so that is once in 128 forgeries, and they
+ * are less than 1 % slower than by OpenSSL alone, plus P256_MOST_CREDIT once. With one valid signature
+ * in eight the kernels stay on.
  */
 #ifndef P256_CREDIT_H
 #define P256_CREDIT_H
