@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -46,6 +47,7 @@ _UNIX_SOCKETS: Final = Path("/proc/net/unix")
 _ACCEPTS: Final = "00010000"
 # sockaddr_un holds 108 bytes; the control socket's name is the longer one.
 _MAX_SOCKET_PATH_BYTES: Final = 100
+_GET_CAPABILITY: Final = (1).to_bytes(4, "big")
 _STATE_FILE: Final = "tpm2-00.permall"
 _LOG_TAIL_BYTES: Final = 2000
 
@@ -265,9 +267,10 @@ class Swtpm:
         ]
 
     def _wait_until_ready(self, process: subprocess.Popen[bytes]) -> None:
-        """Both channels listen, one after the other; nobody has to connect to see it."""
+        """Both channels listen, one after the other, and the control channel answers: swtpm opens
+        them before it reads its state, which may be no state at all."""
         deadline = time.monotonic() + _START_TIMEOUT_S
-        while not _listen(self._socket, self._control):
+        while not (_listen(self._socket, self._control) and _answers(self._control)):
             if process.poll() is not None or time.monotonic() > deadline:
                 self._end(signal.SIGKILL)
                 raise Unavailable(
@@ -350,6 +353,18 @@ def _listen(*paths: Path) -> bool:
     sockets = [line.split(maxsplit=7) for line in _UNIX_SOCKETS.read_text().splitlines()]
     listening = {fields[7] for fields in sockets if len(fields) == 8 and fields[3] == _ACCEPTS}
     return {str(path) for path in paths} <= listening
+
+
+def _answers(control: Path) -> bool:
+    """Whether swtpm says what it can do (CMD_GET_CAPABILITY of its control channel)."""
+    with socket.socket(socket.AF_UNIX) as channel:
+        channel.settimeout(_START_TIMEOUT_S)
+        try:
+            channel.connect(str(control))
+            channel.sendall(_GET_CAPABILITY)
+            return bool(channel.recv(1))
+        except OSError:
+            return False
 
 
 def _dies_with_parent() -> list[str]:
