@@ -83,6 +83,23 @@ static void check_combs_are_bounded(void) {
     CHECK(found > P256_MOST_COMBS / 2 && found <= P256_MOST_COMBS);
 }
 
+/* Many keys that each come often: wide tables would push each other out. */
+static void check_a_crowd_wants_no_wide_tables(void) {
+    unsigned wanted = 0;
+    for (unsigned round = 0; round < 40; round++) {
+        for (unsigned i = 0; i < 512; i++) {
+            wanted += (unsigned)look(50000 + i, 32).wants_wide;
+        }
+    }
+    CHECK(wanted == 0);
+    unsigned issuer = 0; /* with half of all uses */
+    for (unsigned i = 0; i < 1024; i++) {
+        CHECK(!look(50000 + i % 512, 32).wants_wide);
+        issuer += (unsigned)look(60000, 32).wants_wide;
+    }
+    CHECK(issuer > 0);
+}
+
 static void check_credit(void) {
     while (ks_p256_credit_take(64, 4) > 0) { /* until nothing is left */
     }
@@ -99,5 +116,6 @@ void test_p256_cache(void) {
     check_a_table_is_found_again();
     check_wide_tables_are_bounded();
     check_combs_are_bounded();
+    check_a_crowd_wants_no_wide_tables();
     check_credit();
 }

@@ -23,6 +23,7 @@ typedef struct slot {
  */
 typedef struct counter {
     uint64_t hash;
+    uint64_t epoch; /* in which the uses are counted */
     uint64_t uses;
 } counter;
 #define COUNTERS 8192u
@@ -30,6 +31,8 @@ typedef struct counter {
 static struct {
     pthread_mutex_t lock;
     uint64_t clock; /* of looks */
+    uint64_t epoch;
+    uint64_t epoch_uses; /* of all keys */
     slot wide[WIDE_SETS * WIDE_SLOTS];
     slot combs[COMB_SETS * COMB_SLOTS];
     counter counters[COUNTERS];
@@ -129,25 +132,37 @@ static slot *slot_oldest(p256_table_kind kind, uint64_t hash) {
     return oldest;
 }
 
-/* Counts the uses and answers how many there were before. */
-static uint64_t uses_add(uint64_t hash, size_t uses) {
+/* What the counters know of a key, the uses that are about to come included. */
+typedef struct history {
+    int seen; /* before */
+    uint64_t uses; /* in this epoch */
+} history;
+
+static history uses_add(uint64_t hash, size_t uses) {
     counter *mine = &cache.counters[hash % COUNTERS];
-    if (mine->hash != hash) {
-        *mine = (counter){.hash = hash};
+    history out = {.seen = mine->hash == hash};
+    if (cache.epoch_uses >= P256_EPOCH_USES) {
+        cache.epoch++;
+        cache.epoch_uses = 0;
     }
-    uint64_t before = mine->uses;
+    if (!out.seen || mine->epoch != cache.epoch) {
+        *mine = (counter){.hash = hash, .epoch = cache.epoch};
+    }
     mine->uses += uses;
-    return before;
+    cache.epoch_uses += uses;
+    out.uses = mine->uses;
+    return out;
 }
 
 static p256_found look(uint64_t hash, const uint8_t xy[XY_BYTES], size_t uses) {
     p256_found found = {.table = NULL};
-    uint64_t before = uses_add(hash, uses);
+    history of = uses_add(hash, uses);
     slot *at = slot_find(P256_WIDE_TABLE, hash, xy);
     if (at == NULL) {
-        found.wants_wide = before + uses >= P256_WIDE_USES;
+        found.wants_wide =
+            of.uses >= P256_WIDE_USES && of.uses * P256_MOST_WIDE >= cache.epoch_uses;
         at = slot_find(P256_COMB_TABLE, hash, xy);
-        found.wants_comb = at == NULL && (before > 0 || uses >= P256_COMB_USES);
+        found.wants_comb = at == NULL && (of.seen || uses >= P256_COMB_USES);
     }
     if (at != NULL) {
         at->used_at = ++cache.clock;
@@ -175,7 +190,7 @@ void ks_p256_cache_add(p256_table *table) {
         dropped = at->table;
         *at = (slot){table_share(table), ++cache.clock};
         /* The next table of this key is earned again, so that tables cannot be built in circles. */
-        cache.counters[hash % COUNTERS] = (counter){.hash = hash, .uses = 1};
+        cache.counters[hash % COUNTERS] = (counter){.hash = hash, .epoch = cache.epoch};
     }
     lock_give();
     ks_p256_table_release(dropped);

@@ -20,11 +20,13 @@
 #define P256_MOST_COMBS 4096u
 
 /*
- * Uses of one key after which its wide table is built. Building one takes as long as eleven of
- * OpenSSL's verifications (48 without IFMA), so that a crowd of keys that each come so often that
- * they push each other's tables out is still verified faster than by OpenSSL.
+ * A wide table is built for a key that was used this often in an epoch, and in an eighth of all uses:
+ * no more keys than there are places can be so, and a crowd of keys that each come often does not push
+ * each other's tables out. Building one takes as long as eleven of OpenSSL's verifications (48 without
+ * IFMA), and however uses are arranged, an epoch sees few more than eight built.
  */
 #define P256_WIDE_USES 256u
+#define P256_EPOCH_USES 16384u
 /* Uses in one batch that pay for a comb at once; a key that was seen in another batch has one too. */
 #define P256_COMB_USES 4u
 
