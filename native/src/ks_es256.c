@@ -188,14 +188,14 @@ static void group_verify(worker *self, kind of, const group *all) {
     unsigned lanes = self->kernel->lanes, cost = cost_of(self->kernel, of);
     for (size_t done = 0; done < all->count;) {
         size_t left = all->count - done;
-        size_t fillings = ks_p256_credit_take(cost, fillings_of(left, lanes, cost));
+        size_t fillings = ks_p256_credit_for(cost, fillings_of(left, lanes, cost));
         if (fillings == 0) {
-            ks_p256_credit_earn(left);
+            ks_p256_credit_settle((long)left);
             return;
         }
         size_t count = fillings * lanes < left ? fillings * lanes : left;
         size_t valid = jobs_verify(self, of, all, done, done + count);
-        ks_p256_credit_earn(valid * P256_COST_OPENSSL);
+        ks_p256_credit_settle((long)(valid * P256_COST_OPENSSL) - (long)(fillings * cost));
         done += count;
     }
 }

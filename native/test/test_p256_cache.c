@@ -101,14 +101,19 @@ static void check_a_crowd_wants_no_wide_tables(void) {
 }
 
 static void check_credit(void) {
-    while (ks_p256_credit_take(64, 4) > 0) { /* until nothing is left */
-    }
-    CHECK(ks_p256_credit_take(64, 1) == 0);
-    ks_p256_credit_earn(63 + 64);
-    CHECK(ks_p256_credit_take(64, 9) >= 1);
-    ks_p256_credit_earn((size_t)1 << 40);
-    CHECK(ks_p256_credit_take(64, 1000) == P256_MOST_CREDIT / 64);
-    ks_p256_credit_earn(P256_MOST_CREDIT);
+    ks_p256_credit_settle(1000 * P256_MOST_CREDIT);
+    CHECK(ks_p256_credit_for(64, 1000) == P256_MOST_CREDIT / 64);
+    CHECK(ks_p256_credit_for(64, 1000) == P256_MOST_CREDIT / 64); /* asking takes nothing */
+    CHECK(ks_p256_credit_for(64, 3) == 3);
+    ks_p256_credit_settle(-P256_MOST_CREDIT);
+    CHECK(ks_p256_credit_for(64, 1) == 0);
+    ks_p256_credit_settle(-1000); /* another thread's loss */
+    CHECK(ks_p256_credit_for(64, 1) == 0);
+    ks_p256_credit_settle(1000 + 63);
+    CHECK(ks_p256_credit_for(64, 1) == 0);
+    ks_p256_credit_settle(1);
+    CHECK(ks_p256_credit_for(64, 9) == 1);
+    ks_p256_credit_settle(P256_MOST_CREDIT);
 }
 
 void test_p256_cache(void) {

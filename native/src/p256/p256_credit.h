@@ -17,9 +17,13 @@
 /* In 128ths of a verification by OpenSSL, as all costs: four of them, or 32 keys never seen before. */
 #define P256_MOST_CREDIT 512
 
-/* Pays for up to `wanted` fillings of `cost` each and answers how many. */
-size_t ks_p256_credit_take(unsigned cost, size_t wanted);
+/*
+ * How many of `wanted` fillings of `cost` each there is credit for. Nothing is taken yet, so that
+ * threads do not keep credit from each other while they work.
+ */
+size_t ks_p256_credit_for(unsigned cost, size_t wanted);
 
-void ks_p256_credit_earn(size_t amount);
+/* What was earned, less what it cost. */
+void ks_p256_credit_settle(long earned);
 
 #endif
