@@ -43,7 +43,7 @@ CREATE TABLE grants (
     body BLOB NOT NULL
 ) STRICT;
 CREATE INDEX grants_parent ON grants (parent) WHERE parent IS NOT NULL;
-CREATE INDEX grants_jkt ON grants (jkt);
+CREATE INDEX grants_jkt ON grants (jkt, sub);
 CREATE INDEX grants_sub ON grants (sub, created_at);
 CREATE INDEX grants_agent ON grants (agent, created_at);
 CREATE INDEX grants_created_at ON grants (created_at);
