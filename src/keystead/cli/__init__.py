@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import re
 import sys
 from collections.abc import Sequence
 from typing import TextIO
@@ -32,6 +33,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "operators": ("operators", "make a credential for a named operator"),
 }
 
+# Long as our ids are, with a character that no option has.
+_HYPHEN_ID = re.compile(r"-(?=[a-z-]*[A-Z0-9_])(?:[\w-]{15}|[\w-]{21}|[\w-]{42})", re.ASCII)
+
 EXIT_NO = 1
 EXIT_WRONG_USE = 2
 
@@ -50,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     module = importlib.import_module(f"keystead.cli.{COMMANDS[name][0]}")
     parser = argparse.ArgumentParser(prog=f"keystead {name}", description=module.__doc__)
     module.add_arguments(parser)
-    options = parser.parse_args(rest)
+    options = parser.parse_args(_ids_last(rest))
     try:
         status: int = module.run(options)
     except KeysteadError as refusal:
@@ -64,6 +68,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return EXIT_NO
     return status
+
+
+def _ids_last(arguments: Sequence[str]) -> list[str]:
+    """The same arguments, ids that begin with a hyphen behind ``--``: one base64url id in 64 does,
+    and would be taken for an option."""
+    if "--" in arguments:
+        return list(arguments)
+    ids = [argument for argument in arguments if _HYPHEN_ID.fullmatch(argument)]
+    others = [argument for argument in arguments if argument not in ids]
+    return [*others, "--", *ids] if ids else others
 
 
 def _print_help(file: TextIO) -> None:

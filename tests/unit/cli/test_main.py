@@ -176,3 +176,26 @@ def test_help_and_verify_issuer_need_no_grpc() -> None:
     subprocess.run(
         [sys.executable, "-c", script], check=True, timeout=60, stdout=subprocess.DEVNULL
     )
+
+
+@pytest.mark.parametrize("length", [16, 22, 43])
+@pytest.mark.parametrize("start", ["-", "--", "-_", "--A"])
+def test_an_id_may_begin_with_a_hyphen(
+    monkeypatch: pytest.MonkeyPatch, length: int, start: str
+) -> None:
+    seen: list[str] = []
+
+    def run(options: argparse.Namespace) -> int:
+        seen.extend([options.id, str(options.state)])
+        return 0
+
+    monkeypatch.setattr("keystead.cli.grants.run", run)
+    id = start.ljust(length, "x")[:-1] + "9"
+    assert main(["grants", "revoke", id, "--state", "folder"]) == 0
+    assert seen == [id, "folder"]
+
+
+def test_an_option_is_no_id(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["grants", "revoke", "--no-such-option"])
+    assert "required: id" in capsys.readouterr().err
