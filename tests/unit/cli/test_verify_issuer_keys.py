@@ -65,7 +65,7 @@ def test_another_issuers_document_is_refused() -> None:
     assert caught.value.reason is Reason.ISSUER_MISMATCH
 
 
-@pytest.mark.parametrize("kid", [KEY.thumbprint, "another"])
+@pytest.mark.parametrize("kid", [KEY.thumbprint, "another"], ids=["its", "another"])
 def test_a_kid_has_to_be_its_keys_thumbprint(kid: str) -> None:
     proved = ProvedIssuerKey(
         kid=kid,
