@@ -13,7 +13,13 @@ from contextlib import closing
 from pathlib import Path
 
 from keystead.audit import HashChain
-from keystead.model import AuditAction, AuditEvent, UseOnce
+from keystead.model import (
+    AuditAction,
+    AuditEvent,
+)
+from keystead.operations import (
+    UseOnce,
+)
 from keystead.storage import SqliteStore
 from keystead.storage.sqlite.files import connect_writer
 

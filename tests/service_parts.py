@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from keystead.app.wiring import evidence_keys
 from keystead.audit import HashChain, RefusalAggregator
 from keystead.delegation.policy import DelegationPolicy
 from keystead.errors import Reason, Unavailable
@@ -26,13 +27,16 @@ from keystead.model import (
     AuditEvent,
     ChainedEvent,
     IssuedToken,
-    Operation,
     RegistrationEntry,
     SignerTier,
     SpiffeId,
 )
+from keystead.operations import (
+    Operation,
+)
 from keystead.relying import ReplayMemory
-from keystead.service.attestation import Attestations, Outcome, Session
+from keystead.service.affirmation import Outcome
+from keystead.service.attestation import Attestations, Session
 from keystead.service.callers import Callers, Operator
 from keystead.service.grants import Grants
 from keystead.service.health import Health
@@ -359,6 +363,7 @@ def wire(
             store=store,
             keyring=keyring,
             trail=trail,
+            keys=evidence_keys(appraisal or appraisal_policy(), source=provider, clock=clock),
             clock=clock,
             entropy=chance,
             challenge_ttl_s=CHALLENGE_TTL_S,

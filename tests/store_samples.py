@@ -16,6 +16,7 @@ from keystead.model import (
     Grant,
     GrantId,
     Jkt,
+    KeptEvidence,
     KeyEvidence,
     KeyPurpose,
     KeyState,
@@ -28,8 +29,10 @@ from keystead.model import (
     SigningKey,
     SpiffeId,
     Subject,
-    UseOnce,
     WrappedKey,
+)
+from keystead.operations import (
+    UseOnce,
 )
 
 NOW = 1_790_000_000
@@ -168,3 +171,14 @@ def checkpoint(**fields: Any) -> Checkpoint:
         sequence=10, hash=b"c" * 32, counter=1, at=NOW, kid=Kid("audit-1"), jws="e30.e30.c2ln"
     )
     return replace(base, **fields)
+
+
+def kept(**fields: Any) -> KeptEvidence:
+    """Evidence of a binding."""
+    wanted: dict[str, Any] = {
+        "kind": EvidenceKind.SEV_SNP,
+        "envelope": b'{"keystead_evidence":1}',
+        "nonce": bytes(range(32)),
+        "appraised_at": NOW,
+    }
+    return KeptEvidence(**(wanted | fields))

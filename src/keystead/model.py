@@ -1,4 +1,4 @@
-"""The vocabulary: the typed values that travel from stage to stage, and the store's operations.
+"""The vocabulary: the typed values that travel from stage to stage.
 
 Everything is frozen. Times are integer Unix seconds. Identifiers that must not be swapped are
 NewTypes. Nothing here does anything; ``docs/glossary.md`` explains the words.
@@ -151,10 +151,28 @@ class BoundKey:
     jwk: Mapping[str, str]
     spiffe_id: SpiffeId
     residency: Residency
-    ek: EkId
+    ek: EkId | None
+    """Of a TPM; evidence of other kinds names no EK."""
     entry: str
     bound_at: int
     expires_at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptEvidence:
+    """Evidence that was affirmed, kept to be appraised again when the policy changes.
+
+    ``nonce`` and ``appraised_at`` are what it answered and when, so that the same question can be
+    asked again; ``signer`` is the public JWK by which a token verified, since its issuer may have
+    forgotten it. ``device`` is the App Attest key whose attestation an assertion relies on.
+    """
+
+    kind: EvidenceKind
+    envelope: bytes = field(repr=False)
+    nonce: bytes
+    appraised_at: int
+    signer: Mapping[str, str] = field(default_factory=dict)
+    device: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,20 +193,26 @@ class EnrolledHost:
 class RegistrationEntry:
     """A workload's SPIFFE ID, and what its evidence must show.
 
-    The pinned EK is the parent host's. ``pcrs`` adds reference values (bank → index → allowed
-    hex values), ``labels`` are compared with the enrolled host's, which administrators set.
+    A ``tpm2`` entry pins the EK of its parent host; entries of other kinds have no parent, and pin
+    by ``selectors``: facts of the result, each with its allowed values (``identity.entries``).
+    ``pcrs`` adds reference values (bank → index → allowed hex values), ``labels`` are compared with
+    the enrolled host's, which administrators set. ``template`` is for workloads' tokens: a path
+    whose placeholders the token's claims fill (``identity.claim_paths``); ``spiffe_id`` is then the
+    trust domain alone.
     """
 
     id: str
     spiffe_id: SpiffeId
-    parent: SpiffeId
+    parent: SpiffeId | None
     kind: EvidenceKind
-    ek: EkId
+    ek: EkId | None
     pcrs: Mapping[str, Mapping[int, tuple[str, ...]]] = field(default_factory=dict)
     labels: tuple[tuple[str, str], ...] = ()
     binding_ttl_s: int
     created_at: int
     created_by: str
+    selectors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    template: str = ""
 
 
 # --- keys -----------------------------------------------------------------------------------------
@@ -339,6 +363,7 @@ class AuditAction(StrEnum):
     SERVICE_STARTED = "service.started"
     ATTESTATION_AFFIRMED = "attestation.affirmed"
     ATTESTATION_REFUSED = "attestation.refused"
+    BINDING_ENDED = "binding.ended"
     TOKEN_ISSUED = "token.issued"
     TOKEN_REFUSED = "token.refused"
     TOKEN_RENEWED = "token.renewed"
@@ -402,193 +427,3 @@ class Checkpoint:
     at: int
     kid: Kid
     jws: str
-
-
-# --- the store's operations -----------------------------------------------------------------------
-# A unit of work is a list of these plus the audit events they cause: all durable, or none.
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UseOnce:
-    """Remember ``key`` in ``space`` until ``until``; Replayed if it is there already.
-
-    Spaces: ``proof`` (DPoP jti), ``challenge`` (attestation nonce), ``handover`` (token jti),
-    ``oidc`` (a workload's token that answers no challenge).
-    ``key`` starts with a big-endian time so that rows stay near each other (notes: SQLite).
-    """
-
-    space: str
-    key: bytes
-    until: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PutResult:
-    """Store an attestation result (the EAR JWT) under its hash."""
-
-    id: ResultId
-    jwt: str
-    spiffe_id: SpiffeId
-    issued_at: int
-    expires_at: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BindKey:
-    """Store or renew a binding; Conflict if its ``jkt`` has another SPIFFE ID, Refused
-    (no_registration_entry) if its entry is gone or pins another EK now."""
-
-    key: BoundKey
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EnrolHost:
-    """Conflict if the EK or the SPIFFE ID is taken by another host."""
-
-    host: EnrolledHost
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RemoveHost:
-    """Remove a host, its entries and their bindings, and revoke their grants; NotFound."""
-
-    ek: EkId
-    at: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PutEntry:
-    """Conflict if the id exists with other content, NotFound if the EK is not enrolled."""
-
-    entry: RegistrationEntry
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RemoveEntry:
-    """Remove an entry and its bindings, and revoke their grants; NotFound."""
-
-    id: str
-    at: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PutGrant:
-    """Conflict if the grant's id or handle exists; Refused if its parent is revoked, or
-    (limit_exceeded) if its key has too many live grants of this user."""
-
-    grant: Grant
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RequireLiveGrant:
-    """Refused (grant_revoked) unless the grant is live when this unit commits: closes the race
-    between a renewal and a revocation."""
-
-    id: GrantId
-    now: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RequireLiveBinding:
-    """Refused (key_not_bound) unless ``jkt`` is bound to ``spiffe_id`` when this unit commits."""
-
-    jkt: Jkt
-    spiffe_id: SpiffeId
-    now: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RevokeGrant:
-    """Revoke a grant and every grant below it; NotFound. Revoking twice changes nothing."""
-
-    id: GrantId
-    at: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Delegation:
-    """A user, an agent and an API: what a grant is about, whichever grant it is."""
-
-    subject_issuer: str
-    sub: str
-    agent: SpiffeId
-    audience: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RefuseEarlierSubjects:
-    """From now on the user's tokens issued until ``at`` start nothing of this delegation: a
-    revoked grant cannot be had again with the token that it came from."""
-
-    delegation: Delegation
-    at: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RequireLaterSubject:
-    """Refused (grant_revoked) if the delegation was revoked at or after ``issued_at``."""
-
-    delegation: Delegation
-    issued_at: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PutKey:
-    """Store a signing key; Conflict if its kid exists."""
-
-    key: SigningKey
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SetKeyState:
-    """Move a key forward (pending → active → retired); Conflict on any other move."""
-
-    kid: Kid
-    state: KeyState
-    at: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PutCheckpoint:
-    """Store a signed checkpoint; Conflict if it is not ahead of the last one."""
-
-    checkpoint: Checkpoint
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PutFact:
-    """Remember a small named fact of this installation (AK blob, policy versions)."""
-
-    name: str
-    value: bytes = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RaiseCounter:
-    """Set the counter of ``key`` to ``value``; Replayed (counter_not_rising) unless it was lower,
-    or not there. ``key`` is what a device signs with, ``value`` 0 at its attestation."""
-
-    key: bytes
-    value: int
-
-
-Operation = (
-    UseOnce
-    | RaiseCounter
-    | PutResult
-    | BindKey
-    | EnrolHost
-    | RemoveHost
-    | PutEntry
-    | RemoveEntry
-    | PutGrant
-    | RequireLiveGrant
-    | RequireLiveBinding
-    | RevokeGrant
-    | RefuseEarlierSubjects
-    | RequireLaterSubject
-    | PutKey
-    | SetKeyState
-    | PutCheckpoint
-    | PutFact
-)

@@ -21,15 +21,18 @@ from keystead.model import (
     Grant,
     GrantId,
     Jkt,
+    KeptEvidence,
     KeyPurpose,
     KeyState,
     Kid,
-    Operation,
     RegistrationEntry,
     ResultId,
     SigningKey,
     SpiffeId,
     WrappedKey,
+)
+from keystead.operations import (
+    Operation,
 )
 
 
@@ -138,6 +141,20 @@ class Store(Protocol):
 
     async def binding(self, jkt: Jkt) -> BoundKey | None: ...
 
+    async def bindings(
+        self, *, live_at: int, after: str = "", limit: int = 500
+    ) -> tuple[BoundKey, ...]:
+        """Bindings that have not ended at ``live_at``, by their ``jkt``, a page above ``after``."""
+        ...
+
+    async def evidence(self, jkt: Jkt) -> KeptEvidence | None:
+        """What ``jkt`` was bound by last; None where it was not kept, or the binding is over."""
+        ...
+
+    async def device(self, id: str) -> KeptEvidence | None:
+        """The attestation of a device's key."""
+        ...
+
     async def result(self, id: ResultId) -> str | None:
         """The EAR JWT, or None when unknown or expired."""
         ...
@@ -154,6 +171,10 @@ class Store(Protocol):
         self, *, ek: EkId | None = None, parent: SpiffeId | None = None
     ) -> tuple[RegistrationEntry, ...]:
         """Entries, oldest first, narrowed to an EK or to what one host parents."""
+        ...
+
+    async def entries_without_host(self) -> tuple[RegistrationEntry, ...]:
+        """Entries of workloads whose evidence is not a TPM's, oldest first."""
         ...
 
     async def entry(self, id: str) -> RegistrationEntry | None: ...

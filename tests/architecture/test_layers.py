@@ -7,7 +7,7 @@ import pytest
 
 from .imports import Import, imports, modules, unit, within
 
-BASE = {"errors", "model"}
+BASE = {"errors", "model", "operations"}
 STAGE = BASE | {"ports", "codec", "jose"}
 STAGES = {
     "evidence",
@@ -26,6 +26,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     # 0: vocabulary
     "errors": set(),
     "model": {"errors"},
+    "operations": {"errors", "model"},
     "ports": BASE,
     "_native": set(),
     "protocol": set(),  # generated gRPC messages

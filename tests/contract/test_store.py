@@ -19,15 +19,24 @@ from keystead.errors import (
     Unavailable,
 )
 from keystead.model import (
-    BindKey,
-    Delegation,
+    BoundKey,
     EkId,
-    EnrolHost,
+    EvidenceKind,
     GrantId,
     Jkt,
     KeyPurpose,
     KeyState,
     Kid,
+    ResultId,
+    SpiffeId,
+)
+from keystead.operations import (
+    BindKey,
+    Delegation,
+    EndBinding,
+    EnrolHost,
+    KeepDevice,
+    KeepEvidence,
     Operation,
     PutCheckpoint,
     PutEntry,
@@ -42,10 +51,8 @@ from keystead.model import (
     RequireLaterSubject,
     RequireLiveBinding,
     RequireLiveGrant,
-    ResultId,
     RevokeGrant,
     SetKeyState,
-    SpiffeId,
     UseOnce,
 )
 from keystead.ports import Store
@@ -63,6 +70,7 @@ from tests.store_samples import (
     event,
     grant,
     host,
+    kept,
     once,
     signing_key,
 )
@@ -442,6 +450,87 @@ async def test_removing_a_host_leaves_other_hosts_alone(store: Store) -> None:
     assert await store.hosts() == (host(),)
     assert await store.entries(parent=HOST_ID) == (entry(),)
     assert await store.binding(JKT) == bound_key()
+
+
+OTHER_KIND = {"id": "entry-snp", "kind": EvidenceKind.SEV_SNP, "ek": None, "parent": None}
+
+
+async def bound_without_host(store: Store) -> BoundKey:
+    """A binding by evidence that names no EK."""
+    made = entry(**OTHER_KIND, selectors={"chip_id": ("00",)})
+    key = bound_key(ek=None, entry=made.id)
+    await run(store, PutEntry(entry=made), BindKey(key=key))
+    return key
+
+
+async def test_an_entry_without_a_host_is_found_and_binds(store: Store) -> None:
+    key = await bound_without_host(store)
+    assert await store.binding(key.jkt) == key
+    (found,) = await store.entries_without_host()
+    assert (found.id, found.selectors) == ("entry-snp", {"chip_id": ("00",)})
+    pinned = BindKey(key=replace(key, ek=EkId("ek-1")))
+    await refused(store, Refused, Reason.NO_REGISTRATION_ENTRY, pinned)
+
+
+async def test_evidence_is_kept_with_its_binding_and_replaced(store: Store) -> None:
+    key = await bound_without_host(store)
+    assert await store.evidence(key.jkt) is None
+    for envelope in (b"first", b"second"):
+        keep = KeepEvidence(jkt=key.jkt, evidence=kept(envelope=envelope), until=NOW + 60)
+        await run(store, keep)
+        assert await store.evidence(key.jkt) == keep.evidence
+
+
+async def test_an_ended_binding_takes_evidence_and_grants_along(store: Store) -> None:
+    key = await bound_without_host(store)
+    mine, others = grant(), grant(id="grant-2", handle_hash=b"2" * 32, jkt=Jkt("z" * 43))
+    keep = KeepEvidence(jkt=key.jkt, evidence=kept(), until=NOW + 60)
+    await run(store, keep, PutGrant(grant=mine), PutGrant(grant=others))
+    for _ in range(2):
+        await run(store, EndBinding(jkt=key.jkt, at=NOW + 5))
+        assert await store.binding(key.jkt) is None
+        assert await store.evidence(key.jkt) is None
+    revoked = {each.id: each.revoked_at for each in await store.grants()}
+    assert revoked == {mine.id: NOW + 5, others.id: None}
+
+
+async def test_a_removed_entry_takes_evidence_along(store: Store) -> None:
+    key = await bound_without_host(store)
+    await run(store, KeepEvidence(jkt=key.jkt, evidence=kept(), until=NOW + 60))
+    await run(store, RemoveEntry(id="entry-snp", at=NOW))
+    assert await store.evidence(key.jkt) is None
+
+
+async def test_evidence_is_forgotten_after_its_binding_but_devices_are_not(
+    store: Store,
+) -> None:
+    key = await bound_without_host(store)
+    keep = KeepEvidence(jkt=key.jkt, evidence=kept(), until=NOW + 60)
+    device = KeepDevice(device="00ff", evidence=kept(kind=EvidenceKind.APP_ATTEST))
+    await run(store, keep, device)
+    await store.apply([], events=[event(at=NOW + 100_000)])
+    assert await store.evidence(key.jkt) is None
+    assert await store.device("00ff") == device.evidence
+    assert await store.device("ff00") is None
+    assert await store.binding(key.jkt) == key
+
+
+async def test_a_key_is_nobodys_again_a_month_after_its_binding_ended(store: Store) -> None:
+    key = await bound_without_host(store)
+    await store.apply([], events=[event(at=key.expires_at + 29 * 86_400)])
+    assert await store.binding(key.jkt) == key
+    await store.apply([], events=[event(at=key.expires_at + 31 * 86_400)])
+    assert await store.binding(key.jkt) is None
+
+
+async def test_live_bindings_are_paged_by_key(store: Store) -> None:
+    first = await bound_without_host(store)
+    second = replace(first, jkt=Jkt("b" * 43))
+    ended = replace(first, jkt=Jkt("c" * 43), expires_at=NOW)
+    await run(store, BindKey(key=second), BindKey(key=ended))
+    assert await store.bindings(live_at=NOW) == (first, second)
+    assert await store.bindings(live_at=NOW, limit=1) == (first,)
+    assert await store.bindings(live_at=NOW, after=first.jkt) == (second,)
 
 
 async def test_results_are_kept_until_after_their_end(store: Store) -> None:

@@ -9,7 +9,12 @@ import pytest
 
 from keystead.audit import HashChain, LogReport, verify_log
 from keystead.errors import Reason, Rejected
-from keystead.model import Checkpoint, PutCheckpoint
+from keystead.model import (
+    Checkpoint,
+)
+from keystead.operations import (
+    PutCheckpoint,
+)
 from keystead.storage import SqliteReader, SqliteStore
 from tests.audit_log import ISSUER, KEYS, signed_checkpoint
 from tests.store_samples import event

@@ -10,7 +10,9 @@ import pytest
 
 from keystead.audit import HashChain, verify_chain
 from keystead.errors import Replayed
-from keystead.model import UseOnce
+from keystead.operations import (
+    UseOnce,
+)
 from keystead.storage import SqliteReader, SqliteStore
 from tests.conftest import ROOT
 from tests.store_samples import NOW, event
@@ -21,7 +23,9 @@ import asyncio, sys
 from pathlib import Path
 from keystead.audit import HashChain
 from keystead.errors import Replayed
-from keystead.model import UseOnce
+from keystead.operations import (
+    UseOnce,
+)
 from keystead.storage import SqliteStore
 from tests.store_samples import NOW, event
 

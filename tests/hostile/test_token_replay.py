@@ -9,7 +9,9 @@ import pytest
 from keystead.appraisal import oidc
 from keystead.audit import HashChain
 from keystead.errors import Reason, Replayed
-from keystead.model import UseOnce
+from keystead.operations import (
+    UseOnce,
+)
 from keystead.storage import SqliteStore
 from tests.workload_tokens import (
     GITHUB,

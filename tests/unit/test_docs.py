@@ -10,7 +10,12 @@ from keystead.delegation.grants import MAX_GRANT_TTL_S
 from keystead.hardware.tpm2.connection import KEY_SLOTS
 from keystead.issuance.signing_keys import RETIRED_PUBLISHED_S
 from keystead.jose.dpop import DEFAULT_MAX_AGE_S
-from keystead.model import KeyPurpose, Operation
+from keystead.model import (
+    KeyPurpose,
+)
+from keystead.operations import (
+    Operation,
+)
 from keystead.server.limits import ATTEST_IDLE_S, STREAM_SHARE, Limits
 from keystead.service.attestation import MAX_APPRAISALS_AT_ONCE
 from keystead.storage.sqlite.writer import MAX_BATCH_UNITS

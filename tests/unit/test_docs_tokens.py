@@ -13,9 +13,10 @@ from keystead.appraisal.oidc_policy import OidcIssuerTable, OidcTable
 from keystead.appraisal.oidc_profiles import PROFILES
 from keystead.binding import maa as maa_binding
 from keystead.binding import oidc as oidc_binding
+from keystead.binding.binder import FIRST_STEP
 from keystead.errors import Reason
 from keystead.identity.claim_paths import PARSERS
-from keystead.model import OidcProfile
+from keystead.model import EvidenceKind, OidcProfile
 from tests.documents import ROOT, codes, rows
 
 KINDS = {
@@ -37,7 +38,8 @@ def steps(kind: str) -> Iterator[tuple[int, set[str]]]:
 def test_steps_have_the_numbers_of_the_code(kind: str) -> None:
     appraisal, binding, last = KINDS[kind]
     assert numbered(appraisal) + numbered(binding) == list(range(1, last + 1))
-    assert [number for number, _ in steps(kind)] == list(range(1, last + 1))
+    assert FIRST_STEP[EvidenceKind(kind)] == last + 1
+    assert [number for number, _ in steps(kind)] == list(range(1, last + 5))
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -11,17 +11,29 @@ from pathlib import Path
 
 from keystead.app import settings
 from keystead.app.background import background
+from keystead.appraisal.issuer_keys import KeySource
+from keystead.appraisal.maa_keys import parse_maa_keys
 from keystead.appraisal.policy import AppraisalPolicy, load_policy
 from keystead.audit import HashChain, RefusalAggregator
 from keystead.config import Config
 from keystead.delegation.policy import DelegationPolicy
 from keystead.errors import ConfigurationError, KeysteadError, Reason
 from keystead.hardware.tpm2 import Tpm2Device
-from keystead.model import AuditAction, AuditEvent, PutFact, SignerTier
+from keystead.jose.jwk import JwkSet, parse_set
+from keystead.model import (
+    AuditAction,
+    AuditEvent,
+    SignerTier,
+)
+from keystead.operations import (
+    PutFact,
+)
+from keystead.ports import Clock, DocumentSource
 from keystead.relying.replay import ReplayMemory
 from keystead.service import UseCases
 from keystead.service.attestation import Attestations
 from keystead.service.callers import Callers, new_credential
+from keystead.service.evidence_keys import EvidenceKeys
 from keystead.service.grants import Grants
 from keystead.service.health import Health
 from keystead.service.identity import Identities
@@ -155,6 +167,7 @@ def _wire(
             store=store,
             keyring=keyring,
             trail=trail,
+            keys=evidence_keys(policies.appraisal, source=Documents(), clock=clock),
             clock=clock,
             entropy=entropy,
             challenge_ttl_s=config.attestation.challenge_ttl_s,
@@ -246,6 +259,33 @@ def _callers(config: Config, store: SqliteStore) -> Callers:
         identities=settings.identities(config),
         anonymous_roles=settings.anonymous_roles(config),
     )
+
+
+def evidence_keys(policy: AppraisalPolicy, *, source: DocumentSource, clock: Clock) -> EvidenceKeys:
+    """Where the keys of those whose tokens are evidence are, as far as they stand at an URL."""
+    sources: dict[str, SubjectKeys] = {}
+    issuers = () if policy.oidc is None else policy.oidc.issuers.values()
+    for issuer in issuers:
+        _add_source(sources, issuer.issuer, issuer.keys, parse_set, source, clock)
+    instances = () if policy.maa is None else policy.maa.instances.values()
+    for instance in instances:
+        _add_source(sources, instance.issuer, instance.keys, parse_maa_keys, source, clock)
+    return EvidenceKeys(sources)
+
+
+def _add_source(
+    sources: dict[str, SubjectKeys],
+    issuer: str,
+    keys: KeySource,
+    parse: Callable[[bytes], JwkSet],
+    source: DocumentSource,
+    clock: Clock,
+) -> None:
+    if keys.url is not None:
+        check_location(keys.url)
+        sources[issuer] = SubjectKeys(
+            location=keys.url, source=source, clock=clock, max_age_s=keys.max_age_s, parse=parse
+        )
 
 
 def _subjects(config: Config, base: Path) -> Subjects:

@@ -34,6 +34,7 @@ from keystead.appraisal.result import AttestationResult, affirmed
 from keystead.codec.app_attest import NONCE_EXTENSION, AttestationObject, parse_nonce
 from keystead.codec.auth_data import AttestedCredential, AuthenticatorData
 from keystead.codec.certificate import parse_certificate
+from keystead.codec.json import JSON
 from keystead.errors import EvidenceRejected, Malformed, Reason
 from keystead.evidence.app_attest import AppAttestEvidence
 from keystead.evidence.challenge import NONCE_BYTES
@@ -105,13 +106,18 @@ def conclude(appraisal: AppAttestAppraisal) -> AttestationResult:
         freshness=appraisal.freshness,
         verified_at=appraisal.verified_at,
         attester=appraisal.attester,
-        claims={
-            "app_id": appraisal.app_id,
-            "environment": appraisal.environment.value,
-            "key_id": appraisal.key_id.hex(),
-        },
+        claims=device_claims(appraisal),
         debug=appraisal.environment is Environment.DEVELOPMENT,
     )
+
+
+def device_claims(appraisal: AppAttestAppraisal) -> dict[str, JSON]:
+    """What results say of the app and its key."""
+    return {
+        "app_id": appraisal.app_id,
+        "environment": appraisal.environment.value,
+        "key_id": appraisal.key_id.hex(),
+    }
 
 
 def attestation_id(attestation: AttestationObject) -> bytes:

@@ -273,6 +273,8 @@ def _told(appraisal: MaaAppraisal) -> dict[str, JSON]:
             "microcode": versions.microcode,
         },
     }
+    if claims.vm_id is not None:
+        told["vm_id"] = claims.vm_id
     if claims.compliance is not None:
         told["compliance"] = claims.compliance
     return told

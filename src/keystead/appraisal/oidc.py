@@ -45,7 +45,15 @@ from keystead.evidence.challenge import NONCE_BYTES
 from keystead.evidence.oidc import OidcEvidence, answer_of
 from keystead.evidence.signed_token import SignedToken
 from keystead.jose.jwk import PublicJwk
-from keystead.model import AnchorClass, EvidenceKind, Freshness, OidcProfile, UseOnce
+from keystead.model import (
+    AnchorClass,
+    EvidenceKind,
+    Freshness,
+    OidcProfile,
+)
+from keystead.operations import (
+    UseOnce,
+)
 
 SPACE: Final = "oidc"
 _TIME_BYTES: Final = 4

@@ -22,7 +22,7 @@ nor "any" is written, is refused as empty. ``docs/evidence/tpm2.md`` has a row f
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -71,11 +71,13 @@ from keystead.codec.hashes import HashAlgorithm
 from keystead.codec.tpm2 import PcrSelection
 from keystead.codec.tpm2.constants import PCR_COUNT
 from keystead.errors import ConfigurationError
-from keystead.model import AnchorClass
+from keystead.model import AnchorClass, EvidenceKind
 
 MAX_POLICY_BYTES: Final = 1 << 20
 """Some thousand reference values; anything larger is not a policy."""
 
+_KIND = Literal["tpm2", "aws-nitro", "sev-snp", "tdx", "azure-cvm", "maa", "app-attest", "oidc"]
+_REATTEST = Annotated[int, Meta(ge=30, le=86_400)]
 _TPM_CLASSES = Literal["tpm", "virtual-tpm", "emulated"]
 
 _NAME = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
@@ -103,7 +105,10 @@ class Tpm2Policy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppraisalPolicy:
-    """A policy, and for each kind of evidence what it has to show; None: the kind is refused."""
+    """A policy, and for each kind of evidence what it has to show; None: the kind is refused.
+
+    ``reattest_after_s``: how long after an attestation its workload is told to attest again.
+    """
 
     id: str
     version: int
@@ -114,6 +119,16 @@ class AppraisalPolicy:
     azure_cvm: AzureCvmPolicy | None = None
     oidc: OidcPolicy | None = None
     maa: MaaPolicy | None = None
+    reattest_after_s: Mapping[EvidenceKind, int] = field(default_factory=dict)
+
+    @property
+    def kinds(self) -> frozenset[EvidenceKind]:
+        """The kinds that have rules."""
+        return frozenset(
+            kind
+            for kind in EvidenceKind
+            if getattr(self, kind.value.replace("-", "_"), None) is not None
+        )
 
     @property
     def name(self) -> str:
@@ -145,7 +160,7 @@ def parse_policy(data: bytes | str, *, folder: Path) -> AppraisalPolicy:
         table = msgspec.toml.decode(data, type=_PolicyTable)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise wrong(str(error)) from error
-    kinds = {name for name in table.__struct_fields__ if name not in ("id", "version")}
+    kinds = set(table.__struct_fields__) - {"id", "version", "reattest_after_s"}
     if all(getattr(table, name) is None for name in kinds):
         raise empty("tpm2: no kind of evidence has rules")
     tpm2, nitro, app = table.tpm2, table.aws_nitro, table.app_attest
@@ -160,6 +175,9 @@ def parse_policy(data: bytes | str, *, folder: Path) -> AppraisalPolicy:
         azure_cvm=None if azure is None else azure_cvm_policy(azure, folder),
         oidc=None if table.oidc is None else oidc_policy(table.oidc, folder),
         maa=None if table.maa is None else maa_policy(table.maa, folder),
+        reattest_after_s={
+            EvidenceKind(kind): seconds for kind, seconds in table.reattest_after_s.items()
+        },
     )
 
 
@@ -201,6 +219,7 @@ class _PolicyTable(_Table, frozen=True):
     azure_cvm: AzureCvmTable | None = msgspec.field(name="azure-cvm", default=None)
     oidc: OidcTable | None = None
     maa: MaaTable | None = None
+    reattest_after_s: dict[_KIND, _REATTEST] = {}
 
 
 def _tpm2_policy(table: _Tpm2Table, folder: Path) -> Tpm2Policy:

@@ -18,7 +18,7 @@ of AR4SI §2.3; a claim that is not there was not appraised.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import InitVar, dataclass, field
 from enum import StrEnum
 from importlib import metadata
@@ -186,6 +186,25 @@ def ear_claims(
     if key is not None:
         claims["cnf"] = {"jkt": key.jkt}
     return claims
+
+
+def facts(result: AttestationResult) -> dict[str, str]:
+    """What evidence showed, as names and texts: the leaves of ``keystead.evidence`` in the EAR.
+
+    ``measurements.measurement``, ``claims.repository_id``, ``pcrs.sha384.0``; numbers in decimal,
+    truth values as JSON spells them. Arrays and what is null are no facts.
+    """
+    return dict(_leaves(_evidence(result), ""))
+
+
+def _leaves(value: JSON, name: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, dict):
+        for key, each in value.items():
+            yield from _leaves(each, f"{name}.{key}" if name else key)
+    elif isinstance(value, bool):
+        yield name, "true" if value else "false"
+    elif isinstance(value, str | int):
+        yield name, str(value)
 
 
 def trustworthiness(result: AttestationResult) -> dict[str, int]:

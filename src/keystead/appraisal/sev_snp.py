@@ -297,6 +297,8 @@ def report_claims(found: AppraisedReport) -> dict[str, JSON]:
         "migration_agent": found.migratable,
         "report_data": report.report_data.hex(),
     }
+    if any(report.chip_id):  # A VLEK's report names none.
+        claims["chip_id"] = report.chip_id.hex()
     if found.csp_id is not None:
         claims["csp_id"] = found.csp_id
     return claims

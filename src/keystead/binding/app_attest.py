@@ -12,11 +12,12 @@ from __future__ import annotations
 import hmac
 
 from keystead.appraisal.app_attest import attestation_id
+from keystead.appraisal.app_attest_assertion import assertion_id
 from keystead.appraisal.result import AttestationResult
 from keystead.binding.binding_hash import binding_hash
 from keystead.binding.certified_key import CertifiedKey, affirmed_key
 from keystead.errors import BindingRejected, Reason
-from keystead.evidence.app_attest import AppAttestEvidence
+from keystead.evidence.app_attest import AppAssertionEvidence, AppAttestEvidence
 from keystead.evidence.challenge import NONCE_BYTES
 from keystead.jose.jwk import PublicJwk
 from keystead.model import EvidenceKind, Freshness, Protection
@@ -47,11 +48,35 @@ def bind_key(
     )
 
 
+def bind_asserted_key(
+    evidence: AppAssertionEvidence,
+    result: AttestationResult,
+    *,
+    key: PublicJwk,
+    issuer: str,
+    nonce: bytes,
+) -> CertifiedKey:
+    """Steps 9 and 10 of an assertion: the app that was attested before named ``key``."""
+    check_same_evidence(evidence, result, nonce)
+    check_key(evidence, key, issuer=issuer, nonce=nonce)
+    return affirmed_key(
+        key,
+        kind=EvidenceKind.APP_ATTEST,
+        attester=result.attester,
+        nonce=nonce,
+        protection=Protection.NONE,
+    )
+
+
 def check_same_evidence(
-    evidence: AppAttestEvidence, result: AttestationResult, nonce: bytes
+    evidence: AppAttestEvidence | AppAssertionEvidence, result: AttestationResult, nonce: bytes
 ) -> None:
     """Step 9."""
-    expected = (EvidenceKind.APP_ATTEST, attestation_id(evidence.attestation))
+    if isinstance(evidence, AppAttestEvidence):
+        id = attestation_id(evidence.attestation)
+    else:
+        id = assertion_id(evidence.assertion)
+    expected = (EvidenceKind.APP_ATTEST, id)
     if (result.kind, result.attester) != expected:
         raise BindingRejected(Reason.EVIDENCE_MISMATCH, "another attestation's result", step=9)
     answered = hmac.compare_digest(evidence.client_data[:NONCE_BYTES], nonce)
@@ -59,8 +84,14 @@ def check_same_evidence(
         raise BindingRejected(Reason.NONCE_MISMATCH, "no challenge was answered", step=9)
 
 
-def check_key(evidence: AppAttestEvidence, key: PublicJwk, *, issuer: str, nonce: bytes) -> None:
-    """Step 10: ``client_data`` is bound by step 3 of the appraisal."""
+def check_key(
+    evidence: AppAttestEvidence | AppAssertionEvidence,
+    key: PublicJwk,
+    *,
+    issuer: str,
+    nonce: bytes,
+) -> None:
+    """Step 10: ``client_data`` is bound by step 3 of the appraisal, or step 16 of an assertion."""
     if not hmac.compare_digest(
         evidence.client_data, client_data_for(key, issuer=issuer, nonce=nonce)
     ):

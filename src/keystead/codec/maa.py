@@ -70,7 +70,8 @@ class MaaClaims:
 
     ``snp`` is None where the TEE is another than SEV-SNP, ``tee_type`` says which.
     ``secure_boot`` and ``debug`` (the names of the switches that are on) are an ``azurevm``'s.
-    ``client_nonce`` is what the workload sent, ``runtime_keys`` are JWKs that it sent.
+    ``vm_id`` is an ``azurevm``'s own. ``client_nonce`` is what the workload sent, ``runtime_keys``
+    are JWKs that it sent.
     """
 
     attestation_type: str
@@ -78,6 +79,7 @@ class MaaClaims:
     compliance: str | None
     policy_hash: bytes
     snp: SnpClaims | None
+    vm_id: str | None
     secure_boot: bool | None
     debug: tuple[str, ...]
     client_nonce: bytes | None
@@ -100,6 +102,7 @@ def parse_claims(claims: Mapping[str, JSON]) -> MaaClaims:
             "x-ms-policy-hash",
         ),
         snp=_snp(tee) if tee_type == SEV_SNP else None,
+        vm_id=json.find_str(claims, "x-ms-azurevm-vmid", max_chars=_MAX_NAME_CHARS),
         secure_boot=json.find_bool(claims, "secureboot"),
         debug=tuple(name for name in DEBUG_SWITCHES if json.find_bool(claims, name)),
         client_nonce=_client_nonce(runtime),

@@ -45,6 +45,11 @@ def parse_workload_id(text: str) -> SpiffeId:
     return spiffe_id
 
 
+def of_trust_domain(name: str) -> SpiffeId:
+    """The ID of a trust domain itself."""
+    return parse_spiffe_id(f"{_SCHEME}{name}")
+
+
 def check_trust_domain(name: str) -> None:
     """Raise ``Malformed`` (spiffe_id_invalid) unless ``name`` is a trust domain's name."""
     if len(name) > MAX_TRUST_DOMAIN_BYTES:

@@ -22,7 +22,17 @@ from keystead.identity.steps import at_step
 from keystead.identity.subject_claims import MAX_ACT_DEPTH, SubjectClaims
 from keystead.issuance.request import ExchangeRequest, RefreshRequest
 from keystead.jose.jwt import DEFAULT_LEEWAY_S
-from keystead.model import Actor, BoundKey, Grant, GrantId, SpiffeId, Subject, UseOnce
+from keystead.model import (
+    Actor,
+    BoundKey,
+    Grant,
+    GrantId,
+    SpiffeId,
+    Subject,
+)
+from keystead.operations import (
+    UseOnce,
+)
 
 # Keys of `UseOnce` start with the time, so that rows of one minute lie together.
 _TIME_BYTES = 8

@@ -87,18 +87,20 @@ class GetResultRequest(_message.Message):
     def __init__(self, id: _Optional[str] = ...) -> None: ...
 
 class AttestationResult(_message.Message):
-    __slots__ = ("id", "ear", "spiffe_id", "jkt", "expires_at")
+    __slots__ = ("id", "ear", "spiffe_id", "jkt", "expires_at", "renew_at")
     ID_FIELD_NUMBER: _ClassVar[int]
     EAR_FIELD_NUMBER: _ClassVar[int]
     SPIFFE_ID_FIELD_NUMBER: _ClassVar[int]
     JKT_FIELD_NUMBER: _ClassVar[int]
     EXPIRES_AT_FIELD_NUMBER: _ClassVar[int]
+    RENEW_AT_FIELD_NUMBER: _ClassVar[int]
     id: str
     ear: str
     spiffe_id: str
     jkt: str
     expires_at: int
-    def __init__(self, id: _Optional[str] = ..., ear: _Optional[str] = ..., spiffe_id: _Optional[str] = ..., jkt: _Optional[str] = ..., expires_at: _Optional[int] = ...) -> None: ...
+    renew_at: int
+    def __init__(self, id: _Optional[str] = ..., ear: _Optional[str] = ..., spiffe_id: _Optional[str] = ..., jkt: _Optional[str] = ..., expires_at: _Optional[int] = ..., renew_at: _Optional[int] = ...) -> None: ...
 
 class Key(_message.Message):
     __slots__ = ("kid", "purpose", "algorithm", "state", "tier", "owner", "allow_digest", "jwk", "created_at", "activates_at", "retired_at", "evidence")
@@ -407,7 +409,7 @@ class ListHostsResponse(_message.Message):
     def __init__(self, hosts: _Optional[_Iterable[_Union[Host, _Mapping]]] = ...) -> None: ...
 
 class Entry(_message.Message):
-    __slots__ = ("id", "spiffe_id", "parent", "kind", "ek", "pcrs", "labels", "binding_ttl_s", "created_at", "created_by")
+    __slots__ = ("id", "spiffe_id", "parent", "kind", "ek", "pcrs", "labels", "binding_ttl_s", "created_at", "created_by", "selectors")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -425,6 +427,7 @@ class Entry(_message.Message):
     BINDING_TTL_S_FIELD_NUMBER: _ClassVar[int]
     CREATED_AT_FIELD_NUMBER: _ClassVar[int]
     CREATED_BY_FIELD_NUMBER: _ClassVar[int]
+    SELECTORS_FIELD_NUMBER: _ClassVar[int]
     id: str
     spiffe_id: str
     parent: str
@@ -435,7 +438,16 @@ class Entry(_message.Message):
     binding_ttl_s: int
     created_at: int
     created_by: str
-    def __init__(self, id: _Optional[str] = ..., spiffe_id: _Optional[str] = ..., parent: _Optional[str] = ..., kind: _Optional[str] = ..., ek: _Optional[str] = ..., pcrs: _Optional[_Iterable[_Union[PcrReference, _Mapping]]] = ..., labels: _Optional[_Mapping[str, str]] = ..., binding_ttl_s: _Optional[int] = ..., created_at: _Optional[int] = ..., created_by: _Optional[str] = ...) -> None: ...
+    selectors: _containers.RepeatedCompositeFieldContainer[Selector]
+    def __init__(self, id: _Optional[str] = ..., spiffe_id: _Optional[str] = ..., parent: _Optional[str] = ..., kind: _Optional[str] = ..., ek: _Optional[str] = ..., pcrs: _Optional[_Iterable[_Union[PcrReference, _Mapping]]] = ..., labels: _Optional[_Mapping[str, str]] = ..., binding_ttl_s: _Optional[int] = ..., created_at: _Optional[int] = ..., created_by: _Optional[str] = ..., selectors: _Optional[_Iterable[_Union[Selector, _Mapping]]] = ...) -> None: ...
+
+class Selector(_message.Message):
+    __slots__ = ("name", "values")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    values: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., values: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class PcrReference(_message.Message):
     __slots__ = ("bank", "index", "values")
@@ -448,7 +460,7 @@ class PcrReference(_message.Message):
     def __init__(self, bank: _Optional[str] = ..., index: _Optional[int] = ..., values: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class CreateEntryRequest(_message.Message):
-    __slots__ = ("spiffe_id", "parent", "kind", "pcrs", "labels", "binding_ttl_s")
+    __slots__ = ("spiffe_id", "parent", "kind", "pcrs", "labels", "binding_ttl_s", "selectors")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -462,13 +474,15 @@ class CreateEntryRequest(_message.Message):
     PCRS_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
     BINDING_TTL_S_FIELD_NUMBER: _ClassVar[int]
+    SELECTORS_FIELD_NUMBER: _ClassVar[int]
     spiffe_id: str
     parent: str
     kind: str
     pcrs: _containers.RepeatedCompositeFieldContainer[PcrReference]
     labels: _containers.ScalarMap[str, str]
     binding_ttl_s: int
-    def __init__(self, spiffe_id: _Optional[str] = ..., parent: _Optional[str] = ..., kind: _Optional[str] = ..., pcrs: _Optional[_Iterable[_Union[PcrReference, _Mapping]]] = ..., labels: _Optional[_Mapping[str, str]] = ..., binding_ttl_s: _Optional[int] = ...) -> None: ...
+    selectors: _containers.RepeatedCompositeFieldContainer[Selector]
+    def __init__(self, spiffe_id: _Optional[str] = ..., parent: _Optional[str] = ..., kind: _Optional[str] = ..., pcrs: _Optional[_Iterable[_Union[PcrReference, _Mapping]]] = ..., labels: _Optional[_Mapping[str, str]] = ..., binding_ttl_s: _Optional[int] = ..., selectors: _Optional[_Iterable[_Union[Selector, _Mapping]]] = ...) -> None: ...
 
 class RemoveEntryRequest(_message.Message):
     __slots__ = ("id",)

@@ -56,8 +56,8 @@ class AttestationServiceServicer:
         client  begin        what kind of evidence will come
         server  challenge    a nonce, and what the quote has to cover
         client  evidence     the evidence envelope and the key's signature over the challenge
-        server  activation   a credential for the EK and AK that were shown (tpm2)
-        client  activated    the secret that only that TPM can recover
+        server  activation   a credential for the EK and AK that were shown (tpm2 only)
+        client  activated    the secret that only that TPM can recover (tpm2 only)
         server  result       the attestation result and the SPIFFE ID now bound to the key
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

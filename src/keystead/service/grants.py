@@ -11,14 +11,16 @@ from keystead.issuance import introspection
 from keystead.model import (
     AuditAction,
     AuditEvent,
-    Delegation,
     Grant,
     GrantId,
     KeyPurpose,
+    SpiffeId,
+)
+from keystead.operations import (
+    Delegation,
     Operation,
     RefuseEarlierSubjects,
     RevokeGrant,
-    SpiffeId,
 )
 from keystead.ports import Clock, Store
 from keystead.service.keyring import Keyring

@@ -10,21 +10,24 @@ from collections.abc import Mapping, Sequence
 
 from keystead.appraisal import endorsement
 from keystead.codec import base64url, json
-from keystead.errors import Malformed, NotFound, Reason, Refused
+from keystead.codec.json import JSON
+from keystead.errors import Malformed, NotFound, Reason
 from keystead.identity import entries as entry_rules
 from keystead.identity import spiffe
 from keystead.model import (
     AuditAction,
     AuditEvent,
     EkId,
-    EnrolHost,
     EnrolledHost,
     EvidenceKind,
-    PutEntry,
     RegistrationEntry,
+    SpiffeId,
+)
+from keystead.operations import (
+    EnrolHost,
+    PutEntry,
     RemoveEntry,
     RemoveHost,
-    SpiffeId,
 )
 from keystead.ports import Clock, Store
 from keystead.service.roles import Caller, Role, require
@@ -103,35 +106,55 @@ class Identities:
         pcrs: Mapping[str, Mapping[int, tuple[str, ...]]],
         labels: Mapping[str, str],
         binding_ttl_s: int,
+        selectors: Mapping[str, tuple[str, ...]] | None = None,
     ) -> RegistrationEntry:
-        """Register a workload under an enrolled host, whose EK the entry pins.
+        """Register a workload: of a TPM under an enrolled host, whose EK the entry pins; of other
+        evidence without ``parent``, by ``selectors``.
 
-        The same again answers with the entry that is there; Conflict with another time to live.
+        For ``oidc`` the path of ``spiffe_id`` may have placeholders that claims fill
+        (``identity.claim_paths``). The same again answers with the entry that is there; Conflict
+        with another time to live.
         """
         require(caller, Role.OPERATOR)
-        host = await self._host_named(self._own_id(parent))
         if kind not in set(EvidenceKind):
             raise Malformed(Reason.KIND_UNSUPPORTED, f"{kind!r}")
+        host = await self._host_named(self._own_id(parent)) if parent else None
+        if host is None and kind == EvidenceKind.TPM2:
+            raise Malformed(
+                Reason.PARAMETER_MISSING, "parent: the enrolled host that the workload is on"
+            )
+        id, template = self._name(spiffe_id)
         draft = RegistrationEntry(
             id="",
-            spiffe_id=self._own_id(spiffe_id),
-            parent=host.spiffe_id,
+            spiffe_id=id,
+            parent=None if host is None else host.spiffe_id,
             kind=EvidenceKind(kind),
-            ek=host.ek,
+            ek=None if host is None else host.ek,
             pcrs=pcrs,
             labels=_labels(labels),
             binding_ttl_s=binding_ttl_s or self._default_binding_ttl_s,
             created_at=self._clock.now(),
             created_by=caller.name,
+            selectors=selectors or {},
+            template=template,
         )
         entry = entry_rules.with_id(draft, _entry_id(draft))
         entry_rules.check_entry(entry, trust_domain=self._trust_domain)
         known = await self._store.entry(entry.id)
         if known is not None and _same_registration(known, entry):
             return known
-        event = self._event(AuditAction.ENTRY_CREATED, caller, entry.id, entry.spiffe_id)
+        event = self._event(
+            AuditAction.ENTRY_CREATED, caller, entry.id, f"{entry.spiffe_id}{entry.template}"
+        )
         await self._store.apply([PutEntry(entry=entry)], events=[event])
         return entry
+
+    def _name(self, text: str) -> tuple[SpiffeId, str]:
+        """A SPIFFE ID, or the trust domain's and the template of a path below it."""
+        domain = spiffe.of_trust_domain(self._trust_domain)
+        if "{" in text and text.startswith(f"{domain}/"):
+            return domain, text.removeprefix(domain)
+        return self._own_id(text), ""
 
     async def remove_entry(self, caller: Caller, *, id: str) -> None:
         """Remove an entry, its bindings, and the grants of its workload."""
@@ -149,8 +172,6 @@ class Identities:
             return await self._store.entries()
         if caller.spiffe_id is None:
             return ()
-        if caller.spiffe_id is None:
-            raise Refused(Reason.ROLE_REQUIRED, "a host without a name")
         return await self._store.entries(parent=caller.spiffe_id)
 
     def _own_id(self, text: str) -> SpiffeId:
@@ -198,6 +219,17 @@ def _entry_id(entry: RegistrationEntry) -> str:
                 for bank, indexes in entry.pcrs.items()
             },
             "labels": [list(pair) for pair in entry.labels],
+            **_pins(entry),
         }
     )
     return base64url.encode(hashlib.sha256(facts).digest()[:ENTRY_ID_BYTES])
+
+
+def _pins(entry: RegistrationEntry) -> dict[str, JSON]:
+    """What only entries of other evidence than a TPM's have: ids of the others stay as they are."""
+    pins: dict[str, JSON] = {}
+    if entry.selectors:
+        pins["selectors"] = {name: [*sorted(values)] for name, values in entry.selectors.items()}
+    if entry.template:
+        pins["template"] = entry.template
+    return pins

@@ -24,13 +24,15 @@ from keystead.model import (
     KeyPurpose,
     KeyState,
     Kid,
+    SignerTier,
+    SigningKey,
+    WrappedKey,
+)
+from keystead.operations import (
     Operation,
     PutFact,
     PutKey,
     SetKeyState,
-    SignerTier,
-    SigningKey,
-    WrappedKey,
 )
 from keystead.ports import Clock, Endorsement, Entropy, SigningHardware, Store
 from keystead.service import stored_keys

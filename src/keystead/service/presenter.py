@@ -18,6 +18,8 @@ from keystead.model import (
     BoundKey,
     GrantId,
     Jkt,
+)
+from keystead.operations import (
     Operation,
     RequireLiveBinding,
     RequireLiveGrant,

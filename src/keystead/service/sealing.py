@@ -26,6 +26,8 @@ from keystead.model import (
     ChainedEvent,
     Checkpoint,
     KeyPurpose,
+)
+from keystead.operations import (
     PutCheckpoint,
     PutFact,
 )

@@ -33,11 +33,13 @@ from keystead.model import (
     AuditAction,
     AuditEvent,
     BoundKey,
-    Delegation,
     Grant,
     IssuedToken,
     KeyPurpose,
     Kid,
+)
+from keystead.operations import (
+    Delegation,
     Operation,
     PutGrant,
     RequireLaterSubject,

@@ -3,8 +3,10 @@ from typing import Any
 
 import pytest
 
+from keystead.appraisal import sev_snp
 from keystead.appraisal import tpm2 as appraisal
 from keystead.appraisal.result import AttestationResult
+from keystead.binding import sev_snp as snp_binding
 from keystead.binding.binder import bind, binding_expiry
 from keystead.binding.certified_key import CertifiedKey
 from keystead.binding.tpm2 import certify_key
@@ -20,6 +22,7 @@ from keystead.model import (
     ResultId,
     SpiffeId,
 )
+from tests import device_chains
 from tests.evidence_builder import (
     NONCE,
     NOW,
@@ -31,6 +34,8 @@ from tests.evidence_builder import (
     private_key,
     usage,
 )
+from tests.snp_builder import ISSUER, MEASUREMENT, Guest, named_key
+from tests.snp_builder import NONCE as SNP_NONCE
 
 HOST = Host.make()
 OTHER = Host.make(name="other")
@@ -69,7 +74,14 @@ def bound(
     entry: RegistrationEntry = ENTRY,
     now: int = NOW,
 ) -> BoundKey:
-    return bind(result, key, entry=entry, result_id=ResultId("hash"), now=now)
+    return bind(
+        result,
+        key,
+        entry=entry,
+        spiffe_id=entry.spiffe_id,
+        result_id=ResultId("hash"),
+        now=now,
+    )
 
 
 def refusal(*arguments: Any, **named: Any) -> tuple[Reason, int | None]:
@@ -158,3 +170,61 @@ def test_step_26_rejects_pcrs_that_the_entry_does_not_name(pcrs: Any) -> None:
 @pytest.mark.parametrize("now", [NOW - 1, NOW + 1_000])
 def test_step_27_rejects_a_result_out_of_its_time(now: int) -> None:
     assert refusal(now=now) == (Reason.EVIDENCE_TOO_OLD, 27)
+
+
+GUEST = Guest()
+
+
+def reported(**rules: Any) -> tuple[AttestationResult, CertifiedKey]:
+    evidence = GUEST.evidence(report_data=named_key(HOST.jwk))
+    policy = GUEST.policy(**rules)
+    found = sev_snp.conclude(
+        sev_snp.appraise(evidence, policy=policy, nonce=SNP_NONCE, now=device_chains.NOW)
+    )
+    return found, snp_binding.bind_key(
+        evidence, found, key=HOST.jwk, issuer=ISSUER, nonce=SNP_NONCE
+    )
+
+
+SNP_ENTRY = replace(
+    ENTRY,
+    kind=EvidenceKind.SEV_SNP,
+    parent=None,
+    ek=None,
+    selectors={"measurements.measurement": (MEASUREMENT.hex(),)},
+)
+
+
+def test_binds_a_key_without_an_ek_by_what_its_entry_selects() -> None:
+    found = bound(*reported(), entry=SNP_ENTRY, now=device_chains.NOW)
+    assert (found.ek, found.spiffe_id) == (None, ENTRY.spiffe_id)
+    assert found.residency.kind is EvidenceKind.SEV_SNP
+
+
+def test_rejects_an_entry_of_another_kind_or_for_a_tpm() -> None:
+    at = {"now": device_chains.NOW}
+    assert refusal(*reported(), entry=ENTRY, **at) == (Reason.NO_REGISTRATION_ENTRY, 15)
+    pinned = replace(SNP_ENTRY, ek=EkId("x" * 43))
+    assert refusal(*reported(), entry=pinned, **at) == (Reason.EK_NOT_ENROLLED, 15)
+
+
+@pytest.mark.parametrize(
+    "selectors",
+    [
+        {"measurements.measurement": ("00" * 48,)},
+        {"measurements.measurement": ()},
+        {"measurements.nothing": ("",)},
+        {"measurements.measurement": (MEASUREMENT.hex(),), "vmpl": ("3",)},
+    ],
+)
+def test_rejects_facts_that_the_entry_does_not_allow(selectors: Any) -> None:
+    entry = replace(SNP_ENTRY, selectors=selectors)
+    refused = refusal(*reported(), entry=entry, now=device_chains.NOW)
+    assert refused == (Reason.NO_REGISTRATION_ENTRY, 16)
+
+
+def test_numbers_and_truth_values_are_facts_in_their_own_spelling() -> None:
+    entry = replace(
+        SNP_ENTRY, selectors={**SNP_ENTRY.selectors, "vmpl": ("0",), "migration_agent": ("false",)}
+    )
+    assert bound(*reported(), entry=entry, now=device_chains.NOW).entry == "entry-1"

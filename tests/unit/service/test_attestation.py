@@ -167,7 +167,7 @@ async def test_the_same_challenge_at_two_sessions_is_answered_once(
     enrolled: Installation,
 ) -> None:
     first = enrolled.attestations.begin("tpm2")
-    second = Session(enrolled.attestations, first.challenge)
+    second = Session(enrolled.attestations, first.challenge, first.kind)
     secrets = [await enrolled.answer(each, AGENT_KEY) for each in (first, second)]
     done = await asyncio.gather(
         first.finish(secrets[0]), second.finish(secrets[1]), return_exceptions=True

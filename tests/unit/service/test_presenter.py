@@ -6,7 +6,14 @@ import pytest
 
 from keystead.errors import KeysteadError, ProofRejected, Reason, Refused, Replayed
 from keystead.jose.dpop import replay_window_s
-from keystead.model import GrantId, RequireLiveBinding, RequireLiveGrant, UseOnce
+from keystead.model import (
+    GrantId,
+)
+from keystead.operations import (
+    RequireLiveBinding,
+    RequireLiveGrant,
+    UseOnce,
+)
 from keystead.service.presenter import Presenter, Presenters
 from tests.evidence_builder import Host
 from tests.exchange_parts import AGENT

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 
-from keystead.codec.hashes import HashAlgorithm
 from keystead.errors import Malformed, Reason
-from keystead.model import Challenge
 from keystead.protocol import keystead_v1_pb2 as pb
 from keystead.protocol import keystead_v1_pb2_grpc as rpc
 from keystead.server.grpc.door import Servicer, bidi_stream, unary
 from keystead.server.limits import ATTEST_DEADLINE_S, ATTEST_IDLE_S
-from keystead.service.attestation import Outcome
+from keystead.service.affirmation import Outcome
+from keystead.service.attestation import Banks, Session
 from keystead.service.roles import Caller
 
 
@@ -25,31 +24,34 @@ class AttestationServicer(Servicer, rpc.AttestationServiceServicer):
         """One conversation, in exactly the order that the proto gives."""
         begin = (await _next(requests, "begin")).begin
         session = self.door.use_cases.attestations.begin(begin.kind)
-        yield pb.AttestResponse(challenge=self._challenge(session.challenge))
+        yield pb.AttestResponse(challenge=self._challenge(session))
         evidence = (await _next(requests, "evidence")).evidence
-        pending = await session.submit(
+        answer = await session.submit(
             evidence.envelope, proof=evidence.key_proof, wanted=evidence.spiffe_id
         )
+        if isinstance(answer, Outcome):
+            yield pb.AttestResponse(result=_result(answer))
+            return
         yield pb.AttestResponse(
             activation=pb.CredentialActivation(
-                credential_blob=pending.credential_blob,
-                encrypted_secret=pending.encrypted_secret,
+                credential_blob=answer.credential_blob,
+                encrypted_secret=answer.encrypted_secret,
             )
         )
         activated = (await _next(requests, "activated")).activated
         yield pb.AttestResponse(result=_result(await session.finish(activated.secret)))
 
-    def _challenge(self, challenge: Challenge) -> pb.Challenge:
-        message = pb.Challenge(
-            nonce=challenge.nonce, issuer=challenge.issuer, expires_at=challenge.expires_at
+    def _challenge(self, session: Session) -> pb.Challenge:
+        challenge = session.challenge
+        wanted = session.wanted
+        return pb.Challenge(
+            nonce=challenge.nonce,
+            issuer=challenge.issuer,
+            expires_at=challenge.expires_at,
+            required_pcrs=_banks(wanted.pcrs),
+            key_policy_pcrs=_banks(wanted.key_policy_pcrs),
+            event_log_required=wanted.event_log,
         )
-        wanted = self.door.use_cases.attestations.policy.tpm2
-        if wanted is not None:
-            message.required_pcrs.extend(_banks(wanted.required_pcrs.banks))
-            message.event_log_required = wanted.event_log.required
-            if wanted.require_key_policy is not None:
-                message.key_policy_pcrs.extend(_banks(wanted.require_key_policy.banks))
-        return message
 
     @unary
     async def GetResult(self, request: pb.GetResultRequest, caller: Caller) -> pb.AttestationResult:
@@ -68,8 +70,8 @@ async def _next(requests: AsyncIterator[pb.AttestRequest], step: str) -> pb.Atte
     return request
 
 
-def _banks(banks: Sequence[tuple[HashAlgorithm, Sequence[int]]]) -> list[pb.PcrBank]:
-    return [pb.PcrBank(bank=bank.digest_name, indexes=indexes) for bank, indexes in banks]
+def _banks(banks: Banks) -> list[pb.PcrBank]:
+    return [pb.PcrBank(bank=bank, indexes=indexes) for bank, indexes in banks]
 
 
 def _result(outcome: Outcome) -> pb.AttestationResult:
@@ -79,4 +81,5 @@ def _result(outcome: Outcome) -> pb.AttestationResult:
         spiffe_id=outcome.bound.spiffe_id,
         jkt=outcome.bound.jkt,
         expires_at=outcome.bound.expires_at,
+        renew_at=outcome.renew_at,
     )

@@ -52,6 +52,7 @@ class IdentityServicer(Servicer, rpc.IdentityServiceServicer):
             pcrs=pcr_references(request.pcrs),
             labels=dict(request.labels),
             binding_ttl_s=request.binding_ttl_s,
+            selectors=selectors_of(request.selectors),
         )
         return entry_message(entry)
 
@@ -88,10 +89,10 @@ def entry_message(entry: RegistrationEntry) -> pb.Entry:
     """A registration entry on the wire."""
     return pb.Entry(
         id=entry.id,
-        spiffe_id=entry.spiffe_id,
-        parent=entry.parent,
+        spiffe_id=f"{entry.spiffe_id}{entry.template}",
+        parent=entry.parent or "",
         kind=entry.kind.value,
-        ek=entry.ek,
+        ek=entry.ek or "",
         pcrs=[
             pb.PcrReference(bank=bank, index=index, values=values)
             for bank, indexes in entry.pcrs.items()
@@ -101,7 +102,20 @@ def entry_message(entry: RegistrationEntry) -> pb.Entry:
         binding_ttl_s=entry.binding_ttl_s,
         created_at=entry.created_at,
         created_by=entry.created_by,
+        selectors=[
+            pb.Selector(name=name, values=values) for name, values in entry.selectors.items()
+        ],
     )
+
+
+def selectors_of(selectors: Iterable[pb.Selector]) -> Mapping[str, tuple[str, ...]]:
+    """Name → allowed values; Malformed when a name comes twice."""
+    found: dict[str, tuple[str, ...]] = {}
+    for selector in selectors:
+        if selector.name in found:
+            raise Malformed(Reason.PARAMETER_REPEATED, "a selector that comes twice")
+        found[selector.name] = tuple(selector.values)
+    return found
 
 
 def pcr_references(

@@ -21,6 +21,7 @@ from keystead.model import (
     Grant,
     GrantId,
     Jkt,
+    KeptEvidence,
     KeyPurpose,
     KeyState,
     Kid,
@@ -33,6 +34,7 @@ from keystead.storage.sqlite import files, rows, schema
 from keystead.storage.sqlite.transaction import LAST_EVENT
 
 # Events that are in memory at once while a log is read from end to end.
+_PAGE_BINDINGS = 500
 _PAGE_EVENTS = 1_000
 
 _Row = tuple[object, ...]
@@ -75,6 +77,14 @@ class SqliteReader:
     def binding(self, jkt: Jkt) -> BoundKey | None:
         row = self._one("SELECT body FROM bindings WHERE jkt = ?", jkt)
         return None if row is None else rows.BINDING.decode(row[0])
+
+    def evidence(self, jkt: Jkt) -> KeptEvidence | None:
+        row = self._one("SELECT body FROM evidence WHERE jkt = ?", jkt)
+        return None if row is None else rows.EVIDENCE.decode(row[0])
+
+    def device(self, id: str) -> KeptEvidence | None:
+        row = self._one("SELECT body FROM devices WHERE id = ?", id)
+        return None if row is None else rows.EVIDENCE.decode(row[0])
 
     def result(self, id: ResultId) -> str | None:
         row = self._one("SELECT jwt FROM results WHERE id = ?", id)
@@ -130,6 +140,25 @@ class SqliteReader:
         )
         return tuple(rows.ENTRY.decode(body) for (body,) in found)
 
+    def entries_without_host(self) -> tuple[RegistrationEntry, ...]:
+        found = self._all(
+            "SELECT body FROM entries", {}, "WHERE ek IS NULL ORDER BY created_at, rowid"
+        )
+        return tuple(rows.ENTRY.decode(body) for (body,) in found)
+
+    def bindings(
+        self, *, live_at: int, after: str = "", limit: int = _PAGE_BINDINGS
+    ) -> tuple[BoundKey, ...]:
+        found = self._all(
+            "SELECT body FROM bindings",
+            {},
+            "WHERE jkt > ? AND expires_at > ? ORDER BY jkt LIMIT ?",
+            after,
+            live_at,
+            limit,
+        )
+        return tuple(rows.BINDING.decode(body) for (body,) in found)
+
     def grants(
         self, *, sub: str | None = None, agent: SpiffeId | None = None, limit: int = 1000
     ) -> tuple[Grant, ...]:
@@ -179,7 +208,7 @@ class SqliteReader:
         return row
 
     def _all(
-        self, select: str, filters: Mapping[str, str | None], rest: str, *parameters: int
+        self, select: str, filters: Mapping[str, str | None], rest: str, *parameters: int | str
     ) -> list[_Row]:
         """The rows whose columns equal the filters that are not None; names are ours alone."""
         given = {name: value for name, value in filters.items() if value is not None}

@@ -20,6 +20,7 @@ from keystead.model import (
     Checkpoint,
     EnrolledHost,
     Grant,
+    KeptEvidence,
     RegistrationEntry,
     SigningKey,
 )
@@ -65,6 +66,7 @@ BINDING = RowBody(BoundKey)
 HOST = RowBody(EnrolledHost)
 ENTRY = RowBody(RegistrationEntry)
 GRANT = RowBody(Grant)
+EVIDENCE = RowBody(KeptEvidence)
 KEY = RowBody(SigningKey)
 CHECKPOINT = RowBody(Checkpoint)
 # The canonical JSON that the chain hashes.

@@ -68,8 +68,39 @@ CREATE TABLE revoked_delegations (
 ) STRICT, WITHOUT ROWID;
 """
 
+# Evidence other than a TPM's names no EK; SQLite changes a column's constraint by a new table.
+_VERSION_3 = """
+CREATE TABLE entries_3 (
+    id TEXT PRIMARY KEY, ek TEXT, parent TEXT, created_at INTEGER NOT NULL, body BLOB NOT NULL
+) STRICT;
+INSERT INTO entries_3 SELECT id, ek, parent, created_at,
+    CAST(json_set(CAST(body AS TEXT), '$.selectors', json('{}'), '$.template', '') AS BLOB)
+    FROM entries ORDER BY rowid;
+DROP TABLE entries;
+ALTER TABLE entries_3 RENAME TO entries;
+CREATE INDEX entries_ek ON entries (ek);
+CREATE INDEX entries_parent ON entries (parent);
+
+CREATE TABLE bindings_3 (
+    jkt TEXT PRIMARY KEY, spiffe_id TEXT NOT NULL, ek TEXT, entry TEXT NOT NULL,
+    expires_at INTEGER NOT NULL, body BLOB NOT NULL
+) STRICT;
+INSERT INTO bindings_3 SELECT jkt, spiffe_id, ek, entry, expires_at, body FROM bindings;
+DROP TABLE bindings;
+ALTER TABLE bindings_3 RENAME TO bindings;
+CREATE INDEX bindings_ek ON bindings (ek);
+CREATE INDEX bindings_entry ON bindings (entry);
+CREATE INDEX bindings_expires_at ON bindings (expires_at);
+
+CREATE TABLE evidence (
+    jkt TEXT PRIMARY KEY, until INTEGER NOT NULL, body BLOB NOT NULL
+) STRICT;
+CREATE INDEX evidence_until ON evidence (until);
+CREATE TABLE devices (id TEXT PRIMARY KEY, body BLOB NOT NULL) STRICT;
+"""
+
 # The step from each version to the next; a file knows in `schema_version` how many it has taken.
-MIGRATIONS = (_VERSION_1, _VERSION_2)
+MIGRATIONS = (_VERSION_1, _VERSION_2, _VERSION_3)
 SCHEMA_VERSION = len(MIGRATIONS)
 
 

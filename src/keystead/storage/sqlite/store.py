@@ -22,14 +22,17 @@ from keystead.model import (
     Grant,
     GrantId,
     Jkt,
+    KeptEvidence,
     KeyPurpose,
     KeyState,
     Kid,
-    Operation,
     RegistrationEntry,
     ResultId,
     SigningKey,
     SpiffeId,
+)
+from keystead.operations import (
+    Operation,
 )
 from keystead.ports import EventChain
 from keystead.storage.sqlite import files, schema
@@ -119,6 +122,12 @@ class SqliteStore:
     async def binding(self, jkt: Jkt) -> BoundKey | None:
         return self._lookups.binding(jkt)
 
+    async def evidence(self, jkt: Jkt) -> KeptEvidence | None:
+        return self._lookups.evidence(jkt)
+
+    async def device(self, id: str) -> KeptEvidence | None:
+        return self._lookups.device(id)
+
     async def result(self, id: ResultId) -> str | None:
         """The EAR JWT until some minutes after its end; its ``exp`` says when that is."""
         return self._lookups.result(id)
@@ -159,6 +168,16 @@ class SqliteStore:
         self, *, ek: EkId | None = None, parent: SpiffeId | None = None
     ) -> tuple[RegistrationEntry, ...]:
         return await self._listed(partial(self._lists.entries, ek=ek, parent=parent))
+
+    async def entries_without_host(self) -> tuple[RegistrationEntry, ...]:
+        return await self._listed(self._lists.entries_without_host)
+
+    async def bindings(
+        self, *, live_at: int, after: str = "", limit: int = 500
+    ) -> tuple[BoundKey, ...]:
+        return await self._listed(
+            partial(self._lists.bindings, live_at=live_at, after=after, limit=limit)
+        )
 
     async def grants(
         self, *, sub: str | None = None, agent: SpiffeId | None = None, limit: int = 1000

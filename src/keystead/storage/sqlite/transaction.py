@@ -6,7 +6,13 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from keystead.model import AuditEvent, ChainedEvent, Operation
+from keystead.model import (
+    AuditEvent,
+    ChainedEvent,
+)
+from keystead.operations import (
+    Operation,
+)
 from keystead.ports import EventChain
 from keystead.storage.sqlite import rows
 from keystead.storage.sqlite.operations import run_operation

@@ -5,7 +5,9 @@ import pytest
 
 from keystead.audit import HashChain, verify_chain
 from keystead.errors import Reason, Unavailable
-from keystead.model import PutGrant
+from keystead.operations import (
+    PutGrant,
+)
 from keystead.storage import SqliteReader, SqliteStore
 from keystead.storage.sqlite import reader as reader_module
 from keystead.storage.sqlite.files import connect_reader

@@ -1,7 +1,10 @@
+import json
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from keystead.audit import HashChain
@@ -9,6 +12,8 @@ from keystead.errors import ConfigurationError, Reason, Unavailable
 from keystead.storage import SqliteReader, SqliteStore
 from keystead.storage.sqlite import schema
 from keystead.storage.sqlite.files import make_private_file
+from keystead.storage.sqlite.rows import BINDING, ENTRY
+from tests.store_samples import EK, bound_key, entry
 
 
 @pytest.fixture
@@ -114,3 +119,36 @@ def test_only_missing_steps_are_taken(path: Path, monkeypatch: pytest.MonkeyPatc
         assert connection.execute("SELECT count(*) FROM second").fetchone() == (0,)
         found = connection.execute("SELECT version FROM schema_version").fetchall()
         assert found == [(len(steps),)]
+
+
+async def test_state_of_the_schema_before_is_all_there_after_the_step(path: Path) -> None:
+    """Entries gained selectors and a template; bindings and grants stay as they are."""
+    old = replace(entry(), labels=(("tier", 'pr"od'), ("ünit", "\\")))
+    body = {
+        name: value
+        for name, value in json.loads(ENTRY.encode(old)).items()
+        if name not in ("selectors", "template")
+    }
+    key = bound_key()
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        for script in schema.MIGRATIONS[:2]:
+            for statement in script.split(";"):
+                connection.execute(statement)
+        connection.execute("CREATE TABLE schema_version (version INTEGER NOT NULL) STRICT")
+        connection.execute("INSERT INTO schema_version VALUES (2)")
+        connection.execute(
+            "INSERT INTO entries VALUES (?, ?, ?, ?, ?)",
+            (old.id, old.ek, old.parent, old.created_at, msgspec.json.encode(body)),
+        )
+        connection.execute(
+            "INSERT INTO bindings VALUES (?, ?, ?, ?, ?, ?)",
+            (key.jkt, key.spiffe_id, key.ek, key.entry, key.expires_at, BINDING.encode(key)),
+        )
+    store = open_store(path)
+    try:
+        assert await store.entry(old.id) == old
+        assert await store.entries(ek=EK) == (old,)
+        assert await store.binding(key.jkt) == key
+        assert await store.evidence(key.jkt) is None
+    finally:
+        await store.close()

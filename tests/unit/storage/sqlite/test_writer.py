@@ -10,7 +10,13 @@ import pytest
 
 from keystead.audit import HashChain, verify_chain
 from keystead.errors import Reason, Replayed, Unavailable
-from keystead.model import AuditEvent, ChainedEvent, PutFact
+from keystead.model import (
+    AuditEvent,
+    ChainedEvent,
+)
+from keystead.operations import (
+    PutFact,
+)
 from keystead.storage import SqliteReader, SqliteStore
 from keystead.storage.sqlite import writer as writer_module
 from keystead.storage.sqlite.files import connect_writer

@@ -5,7 +5,9 @@ from __future__ import annotations
 import sqlite3
 
 from keystead.errors import Reason, Replayed
-from keystead.model import RaiseCounter
+from keystead.operations import (
+    RaiseCounter,
+)
 
 _RAISE = """
 INSERT INTO counters (key, value) VALUES (?1, ?2)

@@ -6,7 +6,11 @@ import hashlib
 import sqlite3
 
 from keystead.errors import Reason, Refused
-from keystead.model import Delegation, RefuseEarlierSubjects, RequireLaterSubject
+from keystead.operations import (
+    Delegation,
+    RefuseEarlierSubjects,
+    RequireLaterSubject,
+)
 
 _REFUSE = """
 INSERT INTO revoked_delegations (key, until) VALUES (?1, ?2)

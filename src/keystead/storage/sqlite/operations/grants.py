@@ -6,7 +6,15 @@ import sqlite3
 from dataclasses import replace
 
 from keystead.errors import Conflict, NotFound, Reason, Refused
-from keystead.model import Grant, GrantId, PutGrant, RequireLiveGrant, RevokeGrant
+from keystead.model import (
+    Grant,
+    GrantId,
+)
+from keystead.operations import (
+    PutGrant,
+    RequireLiveGrant,
+    RevokeGrant,
+)
 from keystead.storage.sqlite import rows
 
 MAX_LIVE_GRANTS = 256

@@ -5,9 +5,17 @@ from __future__ import annotations
 import sqlite3
 
 from keystead.errors import Conflict, NotFound, Reason
-from keystead.model import EnrolHost, PutEntry, RemoveEntry, RemoveHost
+from keystead.model import (
+    EkId,
+)
+from keystead.operations import (
+    EnrolHost,
+    PutEntry,
+    RemoveEntry,
+    RemoveHost,
+)
 from keystead.storage.sqlite import rows
-from keystead.storage.sqlite.operations.grants import revoke_with_descendants
+from keystead.storage.sqlite.operations.bindings import unbind
 
 
 def enrol(connection: sqlite3.Connection, operation: EnrolHost) -> None:
@@ -36,16 +44,15 @@ def remove(connection: sqlite3.Connection, operation: RemoveHost) -> None:
         "DELETE FROM entries WHERE ek = ? OR parent = ? RETURNING id", (operation.ek, row[0])
     ).fetchall()
     for (entry,) in entries:
-        _unbind_entry(connection, entry, at=operation.at)
-    unbound = connection.execute("DELETE FROM bindings WHERE ek = ? RETURNING jkt", (operation.ek,))
-    _revoke_grants_of(connection, unbound.fetchall(), at=operation.at)
+        unbind(connection, "entry = ?", entry, at=operation.at)
+    unbind(connection, "ek = ?", operation.ek, at=operation.at)
 
 
 def put_entry(connection: sqlite3.Connection, operation: PutEntry) -> None:
     """The same entry again changes nothing."""
     entry = operation.entry
-    if not connection.execute("SELECT 1 FROM hosts WHERE ek = ?", (entry.ek,)).fetchone():
-        raise NotFound(Reason.NOT_FOUND, f"host {entry.ek}")
+    if entry.ek is not None:
+        _require_host(connection, entry.ek)
     stored = connection.execute("SELECT body FROM entries WHERE id = ?", (entry.id,)).fetchone()
     if stored is None:
         connection.execute(
@@ -61,16 +68,9 @@ def remove_entry(connection: sqlite3.Connection, operation: RemoveEntry) -> None
     removed = connection.execute("DELETE FROM entries WHERE id = ?", (operation.id,))
     if removed.rowcount == 0:
         raise NotFound(Reason.NOT_FOUND, f"entry {operation.id}")
-    _unbind_entry(connection, operation.id, at=operation.at)
+    unbind(connection, "entry = ?", operation.id, at=operation.at)
 
 
-def _unbind_entry(connection: sqlite3.Connection, entry: str, *, at: int) -> None:
-    unbound = connection.execute("DELETE FROM bindings WHERE entry = ? RETURNING jkt", (entry,))
-    _revoke_grants_of(connection, unbound.fetchall(), at=at)
-
-
-def _revoke_grants_of(connection: sqlite3.Connection, keys: list[tuple[str]], *, at: int) -> None:
-    for (jkt,) in keys:
-        live = "SELECT id FROM grants WHERE jkt = ? AND revoked_at IS NULL"
-        for (grant,) in connection.execute(live, (jkt,)).fetchall():
-            revoke_with_descendants(connection, grant, at=at)
+def _require_host(connection: sqlite3.Connection, ek: EkId) -> None:
+    if not connection.execute("SELECT 1 FROM hosts WHERE ek = ?", (ek,)).fetchone():
+        raise NotFound(Reason.NOT_FOUND, f"host {ek}")

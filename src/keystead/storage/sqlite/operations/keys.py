@@ -6,7 +6,16 @@ import sqlite3
 from dataclasses import replace
 
 from keystead.errors import Conflict, NotFound, Reason
-from keystead.model import KeyState, PutCheckpoint, PutFact, PutKey, SetKeyState, SigningKey
+from keystead.model import (
+    KeyState,
+    SigningKey,
+)
+from keystead.operations import (
+    PutCheckpoint,
+    PutFact,
+    PutKey,
+    SetKeyState,
+)
 from keystead.storage.sqlite import rows
 
 # Only forward; a key that was never needed may retire without having signed.

@@ -10,7 +10,9 @@ from __future__ import annotations
 import sqlite3
 
 from keystead.errors import Reason, Replayed
-from keystead.model import UseOnce
+from keystead.operations import (
+    UseOnce,
+)
 
 REPLAY_REASONS = {
     "proof": Reason.PROOF_REPLAYED,
@@ -36,6 +38,17 @@ _PRUNE_RESULTS = """
 DELETE FROM results WHERE id IN
     (SELECT id FROM results WHERE expires_at < ?1 ORDER BY expires_at LIMIT ?2)
 """
+_PRUNE_EVIDENCE = """
+DELETE FROM evidence WHERE jkt IN
+    (SELECT jkt FROM evidence WHERE until < ?1 ORDER BY until LIMIT ?2)
+"""
+_PRUNE_BINDINGS = """
+DELETE FROM bindings WHERE jkt IN
+    (SELECT jkt FROM bindings WHERE expires_at < ?1 ORDER BY expires_at LIMIT ?2)
+"""
+BINDING_MEMORY_S = 30 * 86_400
+"""How long a key stays its workload's after its binding ended. A build job's key is new each time
+and its binding would stay for ever."""
 
 
 def use(connection: sqlite3.Connection, operation: UseOnce) -> None:
@@ -47,7 +60,7 @@ def use(connection: sqlite3.Connection, operation: UseOnce) -> None:
 
 
 def prune(connection: sqlite3.Connection, *, before: int, limit: int) -> bool:
-    """Delete up to ``limit`` keys and results that ended before that time; whether more may have.
+    """Delete up to ``limit`` rows of each kind that ended before that time; whether more may have.
 
     The oldest go first, so that what is forgotten stays behind what is remembered.
     """
@@ -56,5 +69,9 @@ def prune(connection: sqlite3.Connection, *, before: int, limit: int) -> bool:
     for space, until in forgotten:
         latest[space] = max(until, latest.get(space, until))
     connection.executemany(_REMEMBER_FORGETTING, list(latest.items()))
-    results = connection.execute(_PRUNE_RESULTS, (before, limit)).rowcount
-    return max(len(forgotten), results) >= limit
+    deleted = [
+        connection.execute(_PRUNE_RESULTS, (before, limit)).rowcount,
+        connection.execute(_PRUNE_EVIDENCE, (before, limit)).rowcount,
+        connection.execute(_PRUNE_BINDINGS, (before - BINDING_MEMORY_S, limit)).rowcount,
+    ]
+    return max(len(forgotten), *deleted) >= limit

@@ -5,9 +5,12 @@ from __future__ import annotations
 import sqlite3
 from typing import assert_never
 
-from keystead.model import (
+from keystead.operations import (
     BindKey,
+    EndBinding,
     EnrolHost,
+    KeepDevice,
+    KeepEvidence,
     Operation,
     PutCheckpoint,
     PutEntry,
@@ -52,6 +55,12 @@ def run_operation(connection: sqlite3.Connection, operation: Operation) -> None:
             bindings.put_result(connection, operation)
         case BindKey():
             bindings.bind(connection, operation)
+        case KeepEvidence():
+            bindings.keep_evidence(connection, operation)
+        case KeepDevice():
+            bindings.keep_device(connection, operation)
+        case EndBinding():
+            bindings.end(connection, operation)
         case PutGrant():
             grants.put(connection, operation)
         case RevokeGrant():
