@@ -21,7 +21,8 @@ from pathlib import Path
 import grpc
 
 from bench.load import Answers, header, send_all, token_request
-from keystead.agent import Workload
+from keystead.agent import TpmHost, Workload
+from keystead.agent.collector import endorsement as endorsement_of
 from keystead.codec import base64url, json
 from keystead.codec.json import JSON
 from keystead.config import AudienceConfig, SubjectIssuerConfig
@@ -30,6 +31,7 @@ from keystead.delegation.schema import PolicyAction
 from keystead.demo.children import READY_TIMEOUT_S, Child
 from keystead.demo.software_key import SoftwareKey
 from keystead.dev import DevSettings, free_ports, prepare
+from keystead.hardware.tpm2 import Tpm2Device
 from keystead.identity.subject_claims import TokenType
 from keystead.issuance.request import REFRESH_GRANT, TOKEN_EXCHANGE_GRANT
 from keystead.model import (
@@ -227,11 +229,12 @@ def running() -> Iterator[Installation]:
             said = child.read(timeout_s=READY_TIMEOUT_S)
             with (
                 Swtpm(template) as tpm,
-                Workload.open(
-                    tcti=tpm.tcti, folder=folder / "keys", server=json.get_str(said, "grpc")
+                Tpm2Device(tpm.tcti) as device,
+                Workload(
+                    TpmHost(device, folder=folder / "keys"), server=json.get_str(said, "grpc")
                 ) as workload,
             ):
-                _register(state, workload)
+                _register(state, device)
                 issuer = workload.attest().issuer
                 yield Installation(
                     pid=child.pid,
@@ -277,11 +280,11 @@ def _configure(state: Path, ca: SwtpmCa, provider: SoftwareKey) -> Path:
     return state
 
 
-def _register(state: Path, workload: Workload) -> None:
+def _register(state: Path, device: Tpm2Device) -> None:
     """What an administrator does: vouch for the host, and say which agent runs there."""
     credential = (state / "operator.credential").read_text().strip()
     metadata = [("authorization", f"Bearer {credential}")]
-    endorsement = workload.endorsement()
+    endorsement = endorsement_of(device)
     with grpc.insecure_channel(f"unix:{state / 'admin' / 'keystead.sock'}") as channel:
         stub = IdentityServiceStub(channel)
         stub.EnrolHost(

@@ -76,6 +76,9 @@ class SoftwareHolder:
         self.on_attest()
         return None
 
+    def attest_if_due(self) -> object:
+        return None
+
 
 class ProofChecker:
     """The DPoP half of a server: nonces of its own, and no proof twice."""

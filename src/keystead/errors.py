@@ -114,6 +114,7 @@ class Reason(StrEnum):
     KEY_BOUND_TO_ANOTHER_ID = "key_bound_to_another_id"
     KEY_NOT_BOUND = "key_not_bound"
     BINDING_EXPIRED = "binding_expired"
+    STANDING_CHANGED = "standing_changed"
 
     # Token exchange (RFC 8693) and delegation.
     GRANT_TYPE_UNSUPPORTED = "grant_type_unsupported"

@@ -31,6 +31,7 @@ from uuid import uuid4
 import httpx
 
 from keystead.agent import Workload
+from keystead.agent.collector import endorsement
 from keystead.agent.tokens import ACCESS_TOKEN_TYPE, TOKEN_EXCHANGE_GRANT
 from keystead.config import AudienceConfig, SubjectIssuerConfig
 from keystead.dev import APPRAISAL, DevSettings, free_ports, prepare
@@ -208,7 +209,7 @@ class Installation:
             ) as workload,
         ):
             ek = Path(folder) / "ek.pub"
-            ek.write_bytes(workload.endorsement().public)
+            ek.write_bytes(endorsement(workload.host.device).public)
             self.asked("hosts", "enrol", HOST, "--ek-public", str(ek))
             self.asked("entries", "create", AGENT, "--parent", HOST)
             yield workload

@@ -36,7 +36,7 @@ def workload(site: Installation, swtpm: Swtpm) -> Iterator[Workload]:
 
 def extend(workload: Workload, index: int) -> None:
     digest = hashlib.sha256(b"another boot loader").digest()
-    workload.device.call(pcrs.extend_pcr, index, {SHA256: digest})
+    workload.host.device.call(pcrs.extend_pcr, index, {SHA256: digest})
 
 
 def issued(site: Installation) -> int:
@@ -44,10 +44,10 @@ def issued(site: Installation) -> int:
 
 
 def test_the_bound_key_is_under_the_policy(site: Installation, workload: Workload) -> None:
-    key = workload.signer.key
-    assert key.pcr_policy == SELECTION
+    key = workload.host.folder.current()
+    assert key is not None and key.pcr_policy == SELECTION
     with pytest.raises(Refused) as caught:
-        workload.device.call(keys.sign, key.wrapped, bytes(32))
+        workload.host.device.call(keys.sign, key.wrapped, bytes(32))
     assert caught.value.reason is Reason.HARDWARE_REFUSED
 
 

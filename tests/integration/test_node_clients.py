@@ -29,7 +29,6 @@ from starlette.routing import Route
 
 from keystead import Verifier
 from keystead.agent import Workload
-from keystead.hardware.tpm2 import keys
 from keystead.relying import ReplayMemory, RollingNonces
 from keystead.relying.asgi import KeysteadMiddleware
 from keystead.system import SystemClock
@@ -107,9 +106,7 @@ class SigningSocket(socketserver.ThreadingUnixStreamServer):
     def sign(self, message: bytes) -> bytes:
         """``r`` and ``s`` of ES256."""
         self.messages.append(message)
-        digest = hashlib.sha256(message).digest()
-        wrapped = self._workload.signer.key.wrapped
-        return self._workload.device.call(keys.sign, wrapped, digest)
+        return self._workload.signer.key.sign(message)
 
 
 @contextmanager

@@ -153,7 +153,14 @@ async def attest(workload: Workload, policy: AppraisalPolicy) -> BoundKey:
         created_at=now,
         created_by="operator",
     )
-    return bind(result, certified, entry=entry, result_id=ResultId("id"), now=now)
+    return bind(
+        result,
+        certified,
+        entry=entry,
+        spiffe_id=entry.spiffe_id,
+        result_id=ResultId("id"),
+        now=now,
+    )
 
 
 @pytest.mark.parametrize("ak", ["ES256", "RS256"])

@@ -12,11 +12,15 @@ key, and signs a proof in the TPM for every request. :class:`Workload` is the sa
     with Workload.open(folder="/var/lib/my-agent/keystead", server="keystead.example:8441") as me:
         print(me.attest().spiffe_id)
         auth = me.auth(subject_token, audience="https://api.example")
+
+Where there is no TPM, what the platform says of the workload takes its place: a
+:class:`DocumentHost` has a key in this process's memory and a collector for its evidence.
 """
 
 from keystead.agent.attestation import Binding
 from keystead.agent.auth import KeysteadAuth
 from keystead.agent.channel import ClientCertificate
+from keystead.agent.hosts import DocumentHost, TpmHost
 from keystead.agent.proofs import DpopSigner
 from keystead.agent.tokens import ACCESS_TOKEN_TYPE, JWT_TYPE
 from keystead.agent.workload import Workload, client
@@ -26,8 +30,10 @@ __all__ = [
     "JWT_TYPE",
     "Binding",
     "ClientCertificate",
+    "DocumentHost",
     "DpopSigner",
     "KeysteadAuth",
+    "TpmHost",
     "Workload",
     "client",
 ]

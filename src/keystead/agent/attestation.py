@@ -6,20 +6,18 @@ import hashlib
 import queue
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
 import grpc
 
 from keystead.agent.channel import from_rpc
-from keystead.agent.collector import EVENT_LOG, ServerChallenge, collect, selection_of
-from keystead.agent.key_file import WorkloadKey
-from keystead.agent.keys import AttestedKeys, KeyFolder
+from keystead.agent.collector import ServerChallenge, selection_of
+from keystead.agent.hosts import Host
 from keystead.agent.proofs import DpopSigner
+from keystead.agent.signing import SigningKey
 from keystead.codec import base64url
 from keystead.errors import Malformed, Reason, Rejected, Unavailable
-from keystead.hardware.tpm2 import Tpm2Device, activation
 from keystead.model import EvidenceKind, ResultId, SpiffeId
 from keystead.protocol import keystead_v1_pb2 as pb
 from keystead.protocol.keystead_v1_pb2_grpc import AttestationServiceStub
@@ -31,12 +29,14 @@ ATTEST_TIMEOUT_S: Final = 90.0
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Binding:
     """What an attestation achieved: the key of ``jkt`` speaks for ``spiffe_id`` until
-    ``expires_at`` (Unix seconds). ``ear`` is the signed attestation result."""
+    ``expires_at`` (Unix seconds), and should attest again from ``renew_at`` on. ``ear`` is the
+    signed attestation result."""
 
     spiffe_id: SpiffeId
     jkt: str
     result_id: ResultId
     ear: str = field(repr=False)
+    renew_at: int
     expires_at: int
     issuer: str
 
@@ -46,18 +46,16 @@ class Attested:
     """A binding and the key that it is of."""
 
     binding: Binding
-    key: WorkloadKey
+    key: SigningKey
 
 
 def attest(
     channel: grpc.Channel,
     *,
-    device: Tpm2Device,
-    folder: KeyFolder,
-    signer: Callable[[WorkloadKey], DpopSigner],
+    host: Host,
+    signer: Callable[[SigningKey], DpopSigner],
     issuer: str | None = None,
     spiffe_id: str = "",
-    event_log: Path = EVENT_LOG,
     timeout_s: float = ATTEST_TIMEOUT_S,
 ) -> Attested:
     """Prove to the service on ``channel`` where the workload's key lives, and have it bound.
@@ -68,26 +66,30 @@ def attest(
     Raises:
         EvidenceRejected, Refused, Conflict: the server says no; reason and step are its own.
         Rejected: issuer_mismatch; or the result is not about this key.
-        Unavailable: server or TPM do not answer.
+        Unavailable: server, TPM or platform do not answer.
     """
+    begin = pb.BeginAttestation(kind=host.kind.value)
     with Conversation(channel, timeout_s=timeout_s) as talk:
-        challenge = _challenge(talk.ask(pb.AttestRequest(begin=_BEGIN), "challenge").challenge)
+        challenge = _challenge(talk.ask(pb.AttestRequest(begin=begin), "challenge").challenge)
         _check_issuer(challenge, issuer)
-        keys = folder.keys(pcr_policy=challenge.pcr_policy)
-        evidence = pb.Evidence(
-            envelope=collect(device, keys_of_host=keys, challenge=challenge, event_log=event_log),
-            key_proof=signer(keys.workload_key).key_proof(
-                issuer=challenge.issuer, nonce=challenge.nonce
-            ),
-            spiffe_id=spiffe_id,
-        )
-        credential = talk.ask(pb.AttestRequest(evidence=evidence), "activation").activation
-        activated = pb.CredentialActivated(secret=_activate(device, keys, credential))
-        result = talk.ask(pb.AttestRequest(activated=activated), "result").result
-    return Attested(binding=_binding(result, keys.workload_key, challenge), key=keys.workload_key)
+        answer = host.answer(challenge)
+        proof = signer(answer.key).key_proof(issuer=challenge.issuer, nonce=challenge.nonce)
+        evidence = pb.Evidence(envelope=answer.envelope, key_proof=proof, spiffe_id=spiffe_id)
+        result = _result(talk, pb.AttestRequest(evidence=evidence), host)
+    return Attested(binding=_binding(result, answer.key, challenge), key=answer.key)
 
 
-_BEGIN: Final = pb.BeginAttestation(kind=EvidenceKind.TPM2.value)
+def _result(talk: Conversation, evidence: pb.AttestRequest, host: Host) -> pb.AttestationResult:
+    """What the server makes of it; of a TPM it asks for the secret of a credential first."""
+    if host.kind is not EvidenceKind.TPM2:
+        return talk.ask(evidence, "result").result
+    credential = talk.ask(evidence, "activation").activation
+    secret = host.activate(
+        credential_blob=credential.credential_blob,
+        encrypted_secret=credential.encrypted_secret,
+    )
+    activated = pb.CredentialActivated(secret=secret)
+    return talk.ask(pb.AttestRequest(activated=activated), "result").result
 
 
 class Conversation:
@@ -146,19 +148,9 @@ def _check_issuer(challenge: ServerChallenge, issuer: str | None) -> None:
         raise Rejected(Reason.ISSUER_MISMATCH, f"the server is {challenge.issuer!r}")
 
 
-def _activate(device: Tpm2Device, keys: AttestedKeys, credential: pb.CredentialActivation) -> bytes:
-    return device.call(
-        activation.activate_credential,
-        keys.attestation_key,
-        device.ek_order,
-        credential_blob=credential.credential_blob,
-        encrypted_secret=credential.encrypted_secret,
-    )
-
-
-def _binding(result: pb.AttestationResult, key: WorkloadKey, challenge: ServerChallenge) -> Binding:
+def _binding(result: pb.AttestationResult, key: SigningKey, challenge: ServerChallenge) -> Binding:
     """The result, if it is about our key and named by its own hash."""
-    if result.jkt != key.jkt:
+    if result.jkt != key.jwk.thumbprint:
         raise Rejected(Reason.KEY_MISMATCH, "the server bound another key")
     digest = hashlib.sha256(result.ear.encode()).digest()
     if result.id != base64url.encode(digest):
@@ -168,6 +160,7 @@ def _binding(result: pb.AttestationResult, key: WorkloadKey, challenge: ServerCh
         jkt=result.jkt,
         result_id=ResultId(result.id),
         ear=result.ear,
+        renew_at=result.renew_at,
         expires_at=result.expires_at,
         issuer=challenge.issuer,
     )

@@ -25,7 +25,8 @@ EVENT_LOG: Final = Path("/sys/kernel/security/tpm0/binary_bios_measurements")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerChallenge:
-    """What a server asks for. ``pcr_policy`` is None where any key will do."""
+    """What a server asks for: ``required_pcrs`` of a TPM; ``pcr_policy`` is None where any key will
+    do."""
 
     nonce: bytes
     issuer: str
@@ -36,8 +37,6 @@ class ServerChallenge:
     def __post_init__(self) -> None:
         if len(self.nonce) != NONCE_BYTES:
             raise Malformed(Reason.MALFORMED, f"a challenge of {len(self.nonce)} bytes")
-        if not self.required_pcrs.banks:
-            raise Malformed(Reason.MALFORMED, "a challenge that requires no PCR")
 
 
 def selection_of(banks: Sequence[tuple[str, Sequence[int]]]) -> PcrSelection:

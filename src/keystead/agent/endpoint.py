@@ -85,6 +85,10 @@ class KeyHolder(Protocol):
         """Have the key bound, now; it may be another key afterwards."""
         ...
 
+    def attest_if_due(self) -> object:
+        """The same, if the last attestation is so old that the server wants another."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenAnswer:

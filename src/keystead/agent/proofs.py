@@ -1,15 +1,13 @@
-"""Signatures by the workload's key, in the TPM: DPoP proofs and the proof for an attestation."""
+"""Signatures by the workload's key: DPoP proofs and the proof for an attestation."""
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import Final
 
-from keystead.agent.key_file import WorkloadKey
+from keystead.agent.signing import SigningKey
 from keystead.codec import base64url
 from keystead.evidence.key_proof import key_proof_signing_input
-from keystead.hardware.tpm2 import Tpm2Device, keys
 from keystead.jose.dpop import proof_signing_input
 from keystead.jose.jws import assemble
 from keystead.ports import Clock, Entropy
@@ -20,21 +18,20 @@ JTI_BYTES: Final = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DpopSigner:
-    """Signs with one key of one TPM; safe to use from any thread and any event loop.
+    """Signs with one key; safe to use from any thread and any event loop.
 
-    Every method raises Unavailable when the TPM is away, and Refused (hardware_refused) when the
-    key's PCR policy does not hold any more.
+    Every method raises Unavailable when the key's hardware is away, and Refused (hardware_refused)
+    when a PCR policy of the key does not hold any more.
     """
 
-    device: Tpm2Device
-    key: WorkloadKey
+    key: SigningKey
     clock: Clock
     entropy: Entropy
 
     @property
     def jkt(self) -> str:
         """The key's RFC 7638 thumbprint."""
-        return self.key.jkt
+        return self.key.jwk.thumbprint
 
     def sign(
         self, method: str, url: str, *, access_token: str | None = None, nonce: str | None = None
@@ -45,12 +42,9 @@ class DpopSigner:
     async def sign_async(
         self, method: str, url: str, *, access_token: str | None = None, nonce: str | None = None
     ) -> str:
-        """The same without blocking the event loop while the TPM computes."""
+        """The same without blocking the event loop while a TPM computes."""
         message = self._proof(method, url, access_token, nonce)
-        signature = await self.device.run(
-            keys.sign, self.key.wrapped, _digest(message), pcr_policy=self.key.pcr_policy
-        )
-        return assemble(message, signature)
+        return assemble(message, await self.key.sign_async(message))
 
     def key_proof(self, *, issuer: str, nonce: bytes) -> str:
         """The signature over an attestation's challenge by the key that shall be bound."""
@@ -68,11 +62,4 @@ class DpopSigner:
         )
 
     def _sign(self, message: bytes) -> str:
-        signature = self.device.call(
-            keys.sign, self.key.wrapped, _digest(message), pcr_policy=self.key.pcr_policy
-        )
-        return assemble(message, signature)
-
-
-def _digest(message: bytes) -> bytes:
-    return hashlib.sha256(message).digest()
+        return assemble(message, self.key.sign(message))

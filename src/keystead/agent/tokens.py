@@ -145,6 +145,7 @@ class TokenSource:
     def _renewed(self) -> AccessToken:
         if self._ended is not None:
             raise Refused(self._ended.reason, self._ended.detail)
+        self._holder.attest_if_due()
         try:
             answer = check_bound(self._ask())
         except Refused as error:

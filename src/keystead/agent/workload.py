@@ -1,4 +1,4 @@
-"""A workload on its host: its TPM, its keys, its binding, and the tokens that come of it."""
+"""A workload on its host: its key, its binding, and the tokens that come of it."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from keystead.agent.attestation import Binding
 from keystead.agent.auth import KeysteadAuth
 from keystead.agent.channel import ClientCertificate, open_channel
 from keystead.agent.endpoint import TokenEndpoint
-from keystead.agent.key_file import WorkloadKey
-from keystead.agent.keys import DEFAULT_ALGORITHM, KeyFolder
+from keystead.agent.hosts import Host, TpmHost
+from keystead.agent.keys import DEFAULT_ALGORITHM
 from keystead.agent.nonces import NonceMemory
 from keystead.agent.proofs import DpopSigner
+from keystead.agent.signing import SigningKey
 from keystead.agent.tokens import (
     ACCESS_TOKEN_TYPE,
     JWT_TYPE,
@@ -29,9 +30,9 @@ from keystead.agent.tokens import (
     Target,
     TokenSource,
 )
-from keystead.codec.tpm2 import parse_tpm2b_public
+from keystead.errors import Unavailable
 from keystead.hardware.tpm2 import Tpm2Device
-from keystead.ports import Clock, Endorsement, Entropy
+from keystead.ports import Clock, Entropy
 from keystead.system import SystemClock, SystemEntropy
 
 DEFAULT_TCTI: Final = "device:/dev/tpmrm0"
@@ -45,29 +46,27 @@ class Workload:
 
     def __init__(
         self,
-        device: Tpm2Device,
+        host: Host,
         *,
-        folder: Path,
         server: str,
         ca: bytes | None = None,
         certificate: ClientCertificate | None = None,
         issuer: str | None = None,
         spiffe_id: str = "",
-        algorithm: str = DEFAULT_ALGORITHM,
-        event_log: Path = collector.EVENT_LOG,
         clock: Clock | None = None,
         entropy: Entropy | None = None,
         http: httpx.Client | None = None,
     ) -> None:
-        """As :meth:`open`, on a device that is closed with the workload."""
-        self.device = device
-        self._folder = KeyFolder(folder, device=device, algorithm=algorithm)
+        """As :meth:`open`, on a host that is closed with the workload.
+
+        ``Workload(DocumentHost(collector), server=…)`` is one whose evidence is not a TPM's.
+        """
+        self.host = host
         self._server = server
         self._ca = ca
         self._certificate = certificate
         self._issuer = issuer
         self._spiffe_id = spiffe_id
-        self._event_log = event_log
         self._clock = clock or SystemClock()
         self._entropy = entropy or SystemEntropy()
         self._http = http or httpx.Client(follow_redirects=False)
@@ -108,16 +107,14 @@ class Workload:
         """
         device = Tpm2Device(tcti)
         try:
+            host = TpmHost(device, folder=Path(folder), algorithm=algorithm, event_log=event_log)
             return cls(
-                device,
-                folder=Path(folder),
+                host,
                 server=server,
                 ca=ca,
                 certificate=certificate,
                 issuer=issuer,
                 spiffe_id=spiffe_id,
-                algorithm=algorithm,
-                event_log=event_log,
                 clock=clock,
                 entropy=entropy,
                 http=http,
@@ -127,10 +124,10 @@ class Workload:
             raise
 
     def close(self) -> None:
-        """Let go of the TPM and the token endpoint; may be called twice."""
+        """Let go of the host's devices and the token endpoint; may be called twice."""
         if self._owns_http:
             self._http.close()
-        self.device.close()
+        self.host.close()
 
     @property
     def binding(self) -> Binding | None:
@@ -147,17 +144,8 @@ class Workload:
         """Signs proofs with the workload's key; the key is made now where there is none yet."""
         signer = self._signer
         if signer is None:
-            key = self._folder.current() or self._folder.keys().workload_key
-            signer = self._signer = self._signer_of(key)
+            signer = self._signer = self._signer_of(self.host.key())
         return signer
-
-    def endorsement(self) -> Endorsement:
-        """The EK and its certificate: what an administrator enrols this host by."""
-        return collector.endorsement(self.device)
-
-    def ek_name(self) -> str:
-        """The EK's Name in hex, as ``tpm2_readpublic`` prints it."""
-        return parse_tpm2b_public(self.endorsement().public).name.hex()
 
     def attest(self) -> Binding:
         """Prove where the key lives, and have it bound; raises as ``agent.attestation.attest``."""
@@ -168,16 +156,31 @@ class Workload:
             with open_channel(self._server, ca=self._ca, certificate=self._certificate) as channel:
                 done = attestation.attest(
                     channel,
-                    device=self.device,
-                    folder=self._folder,
+                    host=self.host,
                     signer=self._signer_of,
                     issuer=self._issuer,
                     spiffe_id=self._spiffe_id,
-                    event_log=self._event_log,
                 )
             self._signer = self._signer_of(done.key)
             self._binding = done.binding
             return done.binding
+
+    def attest_if_due(self) -> bool:
+        """Attest again where the server said so; whether the binding is a new one now.
+
+        A server that is away changes nothing while the binding lives. Any other error is the
+        server's no, which has ended the binding: raised as ``attest`` raises it.
+        """
+        binding = self._binding
+        now = self._clock.now()
+        if binding is None or now < binding.renew_at:
+            return False
+        try:
+            return self.attest() is not binding
+        except Unavailable:
+            if now >= binding.expires_at:
+                raise
+            return False
 
     def proof(
         self, method: str, url: str, *, access_token: str | None = None, nonce: str | None = None
@@ -274,8 +277,8 @@ class Workload:
     ) -> None:
         self.close()
 
-    def _signer_of(self, key: WorkloadKey) -> DpopSigner:
-        return DpopSigner(device=self.device, key=key, clock=self._clock, entropy=self._entropy)
+    def _signer_of(self, key: SigningKey) -> DpopSigner:
+        return DpopSigner(key=key, clock=self._clock, entropy=self._entropy)
 
 
 @contextmanager

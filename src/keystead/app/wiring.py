@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+import structlog
 
 from keystead.app import settings
 from keystead.app.background import background
 from keystead.appraisal.issuer_keys import KeySource
 from keystead.appraisal.maa_keys import parse_maa_keys
 from keystead.appraisal.policy import AppraisalPolicy, load_policy
+from keystead.appraisal.policy_files import policy_digest
 from keystead.audit import HashChain, RefusalAggregator
 from keystead.config import Config
 from keystead.delegation.policy import DelegationPolicy
@@ -30,7 +32,7 @@ from keystead.operations import (
 )
 from keystead.ports import Clock, DocumentSource
 from keystead.relying.replay import ReplayMemory
-from keystead.service import UseCases
+from keystead.service import UseCases, reappraisal
 from keystead.service.attestation import Attestations
 from keystead.service.callers import Callers, new_credential
 from keystead.service.evidence_keys import EvidenceKeys
@@ -44,10 +46,13 @@ from keystead.service.subject_keys import SubjectKeys
 from keystead.service.tokens import Subjects, Tokens
 from keystead.service.trail import Trail
 from keystead.service.verification import Verifications
+from keystead.storage.sqlite.reader import SqliteReader
 from keystead.storage.sqlite.store import SqliteStore
 from keystead.system.clock import SystemClock
 from keystead.system.documents import Documents, check_location
 from keystead.system.entropy import SystemEntropy
+
+log = structlog.get_logger("keystead")
 
 STORE_FILE = "keystead.sqlite3"
 VERIFICATION_REPLAY_CAPACITY = 1 << 18
@@ -64,8 +69,13 @@ class Policies:
 
     appraisal: AppraisalPolicy
     appraisal_digest: str
-    """Of the file: a change is a change, also where nobody counted the version up."""
+    """Of the file and all that it names: a change, also where nobody counted the version up."""
     delegation: DelegationPolicy
+
+    @property
+    def appraisal_version(self) -> str:
+        """``id@version`` and the digest."""
+        return f"{self.appraisal.name} {self.appraisal_digest}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +101,7 @@ def load_policies(config: Config, *, base: Path) -> Policies:
     appraisal = base / config.attestation.policy
     return Policies(
         appraisal=load_policy(appraisal),
-        appraisal_digest=hashlib.sha256(appraisal.read_bytes()).hexdigest()[:POLICY_DIGEST_CHARS],
+        appraisal_digest=policy_digest(appraisal)[:POLICY_DIGEST_CHARS],
         delegation=DelegationPolicy.parse(text),
     )
 
@@ -121,6 +131,7 @@ async def running_service(config: Config, *, base: Path) -> AsyncIterator[Servic
         await service.trail.open()
         await service.keyring.open()
         await service.trail.resume()
+        await _reappraise(config, policies, store)
         await _record_start(config, policies, store)
         await service.trail.seal_first()
 
@@ -312,7 +323,7 @@ async def _record_start(config: Config, policies: Policies, store: SqliteStore) 
     """The start, and each policy that is not the one of the last start."""
     now = SystemClock().now()
     versions = {
-        FACT_APPRAISAL_POLICY: f"{policies.appraisal.name} {policies.appraisal_digest}",
+        FACT_APPRAISAL_POLICY: policies.appraisal_version,
         FACT_DELEGATION_POLICY: policies.delegation.version,
     }
     events = [
@@ -330,6 +341,31 @@ async def _record_start(config: Config, policies: Policies, store: SqliteStore) 
     await store.apply(facts, events=events)
 
 
+async def _reappraise(config: Config, policies: Policies, store: SqliteStore) -> None:
+    """Before anybody is answered: bindings that a new policy does not carry end.
+
+    The new version is recorded after this, so that a start that was cut short asks again.
+    """
+    if await store.fact(FACT_APPRAISAL_POLICY) == policies.appraisal_version.encode():
+        return
+    policy = policies.appraisal
+    log.info("the appraisal policy changed: its evidence is appraised again", policy=policy.name)
+    counts = await reappraisal.apply(
+        store, policy=policy, issuer=config.issuer, clock=SystemClock()
+    )
+    log.info("appraised again", **{outcome.name.lower(): n for outcome, n in counts.items()})
+
+
 def new_operator() -> tuple[str, str]:
     """A fresh operator credential, and the hex SHA-256 that the configuration holds."""
     return new_credential(SystemEntropy())
+
+
+def look_again(
+    config: Config, policy: AppraisalPolicy, *, base: Path, now: int
+) -> Iterator[reappraisal.Verdict]:
+    """What ``policy`` would make of the bindings in the state of ``config``, which may be in use;
+    nothing is changed. Unavailable or ConfigurationError where there is no such state."""
+    reader = SqliteReader.open(base / config.storage.folder / STORE_FILE)
+    with contextlib.closing(reader):
+        yield from reappraisal.look(reader, policy=policy, issuer=config.issuer, now=now)

@@ -18,6 +18,8 @@ from typing import Final
 from keystead.appraisal.policy import AppraisalPolicy, load_policy
 from keystead.appraisal.result import AttestationResult, ear_claims
 from keystead.appraisal.verifier import appraise_saved
+from keystead.cli.appraise_all import run_all
+from keystead.cli.connection import default_state
 from keystead.cli.output import EXIT_NO, EXIT_WRONG_USE, print_fields, print_json, printable
 from keystead.codec import json
 from keystead.codec.json import JSON
@@ -79,7 +81,22 @@ class Verdict:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The evidence, the policy, and the time and challenge to hold it to."""
-    parser.add_argument("envelope", metavar="ENVELOPE.json", help="the evidence; - is stdin")
+    parser.add_argument(
+        "envelope", metavar="ENVELOPE.json", nargs="?", help="the evidence; - is stdin"
+    )
+    parser.add_argument(
+        "--all",
+        action="store_true",
+        help="instead: what the policy would make of all that a service has bound",
+    )
+    parser.add_argument("--config", type=Path, metavar="FILE", help="--all: its keystead.toml")
+    parser.add_argument(
+        "--state",
+        type=Path,
+        default=default_state(),
+        metavar="DIR",
+        help="--all: the folder of serve --dev (default: %(default)s)",
+    )
     parser.add_argument(
         "--policy", type=Path, required=True, metavar="P.toml", help="what evidence has to show"
     )
@@ -89,7 +106,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """One look at one envelope."""
+    """One look at one envelope, or at all that a service has bound."""
+    if options.all is not (options.envelope is None):
+        raise Malformed(Reason.PARAMETER_MISSING, "give ENVELOPE.json, or --all")
+    if options.all:
+        return run_all(options)
     now = SystemClock().now() if options.at is None else parse_time(options.at)
     nonce = None if options.nonce is None else parse_nonce(options.nonce)
     policy = load_policy(options.policy)

@@ -19,11 +19,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """``list``, ``create``, ``remove``."""
     actions = parser.add_subparsers(dest="action", required=True)
     add_connection_arguments(actions.add_parser("list", help="the entries that you may see"))
-    create = actions.add_parser("create", help="register a workload under an enrolled host")
+    create = actions.add_parser("create", help="register a workload")
     add_connection_arguments(create)
-    create.add_argument("spiffe_id", help="the workload's SPIFFE ID")
-    create.add_argument("--parent", required=True, help="the enrolled host's SPIFFE ID")
+    create.add_argument(
+        "spiffe_id", help="the workload's SPIFFE ID; of kind oidc its path may have {claims}"
+    )
     create.add_argument("--kind", default="tpm2", help="evidence kind (default: %(default)s)")
+    create.add_argument(
+        "--parent", default="", help="tpm2: the SPIFFE ID of the enrolled host that it is on"
+    )
+    create.add_argument(
+        "--select",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="other kinds: a fact, as `keystead appraise` prints it; again with the same name for "
+        "another allowed value",
+    )
     create.add_argument(
         "--pcr",
         action="append",
@@ -61,7 +73,18 @@ def _creation(options: argparse.Namespace) -> pb.CreateEntryRequest:
         pcrs=[_pcr(text) for text in options.pcr],
         labels=dict(parse_label(text) for text in options.label),
         binding_ttl_s=options.ttl,
+        selectors=_selectors(options.select),
     )
+
+
+def _selectors(texts: list[str]) -> list[pb.Selector]:
+    selectors: dict[str, pb.Selector] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not (name and equals and value):
+            raise Malformed(Reason.PARAMETER_INVALID, f"{text!r} is not NAME=VALUE")
+        selectors.setdefault(name, pb.Selector(name=name)).values.append(value)
+    return list(selectors.values())
 
 
 def _pcr(text: str) -> pb.PcrReference:
@@ -83,6 +106,7 @@ def _document(entry: pb.Entry) -> dict[str, object]:
             {"bank": pcr.bank, "index": pcr.index, "values": list(pcr.values)} for pcr in entry.pcrs
         ],
         "labels": dict(entry.labels),
+        "selectors": {each.name: list(each.values) for each in entry.selectors},
         "binding_ttl_s": entry.binding_ttl_s,
         "created_at": entry.created_at,
         "created_by": entry.created_by,
@@ -100,5 +124,12 @@ def _show_all(response: pb.ListEntriesResponse, options: argparse.Namespace) -> 
     if options.json:
         print_json({"entries": [_document(entry) for entry in response.entries]})
         return
-    rows = [(e.id, e.spiffe_id, e.parent, f"{e.binding_ttl_s} s") for e in response.entries]
-    print_table(("ENTRY", "WORKLOAD", "HOST", "BINDING"), rows)
+    rows = [
+        (e.id, e.spiffe_id, e.kind, e.parent or _pins(e), f"{e.binding_ttl_s} s")
+        for e in response.entries
+    ]
+    print_table(("ENTRY", "WORKLOAD", "KIND", "HOST OR SELECTORS", "BINDING"), rows)
+
+
+def _pins(entry: pb.Entry) -> str:
+    return " ".join(f"{each.name}={'|'.join(each.values)}" for each in entry.selectors)

@@ -22,11 +22,13 @@ from pathlib import Path
 
 import httpx
 
-from keystead.agent import KeysteadAuth, Workload
+from keystead.agent import KeysteadAuth, TpmHost, Workload
+from keystead.agent.collector import endorsement as endorsement_of
 from keystead.appraisal.endorsement import enrolment_key
 from keystead.codec import json
 from keystead.codec.json import JSON
 from keystead.errors import KeysteadError, Malformed, Reason, Unavailable
+from keystead.hardware.tpm2 import Tpm2Device
 from keystead.testing.swtpm import Swtpm, SwtpmCa, make_template
 
 _TIMEOUT_S = 20.0
@@ -122,9 +124,9 @@ class Host:
         return self._auth
 
 
-def describe(workload: Workload, folder: Path, ca: SwtpmCa) -> dict[str, JSON]:
+def describe(device: Tpm2Device, folder: Path, ca: SwtpmCa) -> dict[str, JSON]:
     """What an administrator needs to enrol this host, as files."""
-    endorsement = workload.endorsement()
+    endorsement = endorsement_of(device)
     certificate = endorsement.certificate or b""
     files = {
         "ek_public": (folder / "ek.pub", endorsement.public),
@@ -146,11 +148,12 @@ def main() -> None:
     with (
         Swtpm(make_template(folder / "tpm", ca=ca)) as tpm,
         httpx.Client(trust_env=False, event_hooks={"response": [answers.note]}) as http,
-        Workload.open(
-            tcti=tpm.tcti, folder=folder / "keys", server=server, issuer=issuer, http=http
+        Tpm2Device(tpm.tcti) as device,
+        Workload(
+            TpmHost(device, folder=folder / "keys"), server=server, issuer=issuer, http=http
         ) as workload,
     ):
-        _say(describe(workload, folder, ca))
+        _say(describe(device, folder, ca))
         host = Host(workload, answers)
         for line in sys.stdin.buffer:
             _say(_answer(host, line))

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from keystead.agent import Workload
+from keystead.agent.collector import endorsement
 from keystead.testing.swtpm import Swtpm, SwtpmCa
 from tests.integration.agent.running_service import (
     AGENT,
@@ -39,7 +40,7 @@ def enrolled(
         Swtpm.copy_of(swtpm_template) as tpm,
         Workload.open(tcti=tpm.tcti, folder=folder / "keys", server=service.grpc) as workload,
     ):
-        (folder / "ek.pub").write_bytes(workload.endorsement().public)
+        (folder / "ek.pub").write_bytes(endorsement(workload.host.device).public)
     assert service.command("hosts", "enrol", HOST, "--ek-public", str(folder / "ek.pub")) == 0
     for agent in (AGENT, OTHER_AGENT):
         assert service.command("entries", "create", agent, "--parent", HOST) == 0

@@ -11,11 +11,10 @@ from pathlib import Path
 import grpc
 import pytest
 
-from keystead.agent import Workload
+from keystead.agent import TpmHost, Workload
 from keystead.agent.attestation import Conversation, attest
 from keystead.agent.channel import open_channel
 from keystead.agent.collector import ServerChallenge
-from keystead.agent.keys import KeyFolder
 from keystead.agent.proofs import DpopSigner
 from keystead.codec.hashes import HashAlgorithm
 from keystead.codec.tpm2 import PcrSelection
@@ -99,18 +98,14 @@ class Agent:
     """What ``attest`` needs on the workload's side."""
 
     def __init__(self, folder: Path, device: Tpm2Device) -> None:
-        self.device = device
-        self.folder = KeyFolder(folder, device=device)
+        self.host = TpmHost(device, folder=folder)
 
     def attest(self, answers: Answers, **options: object) -> object:
         with served(answers) as channel:
             return attest(
                 channel,
-                device=self.device,
-                folder=self.folder,
-                signer=lambda key: DpopSigner(
-                    device=self.device, key=key, clock=FakeClock(), entropy=SystemEntropy()
-                ),
+                host=self.host,
+                signer=lambda key: DpopSigner(key=key, clock=FakeClock(), entropy=SystemEntropy()),
                 **options,  # type: ignore[arg-type]
             )
 
@@ -140,7 +135,7 @@ def test_answers_the_challenge_with_evidence_and_a_key_proof(agent: Agent) -> No
     assert submission.key is not None
     verify_key_proof(evidence.key_proof, key=submission.key, issuer=ISSUER, nonce=NONCE)
     assert evidence.spiffe_id == "spiffe://example.org/agent"
-    key = agent.folder.current()
+    key = agent.host.folder.current()
     assert key is not None
     assert key.pcr_policy == PcrSelection.of({HashAlgorithm.SHA256: [7]})
 
@@ -251,7 +246,7 @@ def test_rejects_a_first_answer_that_is_no_challenge(
 
     with pytest.raises(Malformed):
         agent.attest(answers)
-    assert agent.folder.current() is None
+    assert agent.host.folder.current() is None
 
 
 def test_attests_to_no_other_issuer(agent: Agent) -> None:
@@ -263,7 +258,7 @@ def test_attests_to_no_other_issuer(agent: Agent) -> None:
     with pytest.raises(Rejected) as caught:
         agent.attest(answers, issuer="https://other.example")
     assert caught.value.reason is Reason.ISSUER_MISMATCH
-    assert agent.folder.current() is None
+    assert agent.host.folder.current() is None
 
 
 def test_a_credential_for_another_tpm_is_refused_here(agent: Agent) -> None:
@@ -299,7 +294,7 @@ def test_rejects_a_result_about_another_key(
     reason: Reason,
 ) -> None:
     # Only the real service makes credentials that this TPM can activate; the secret is not read.
-    monkeypatch.setattr("keystead.agent.attestation._activate", lambda *_: b"secret")
+    monkeypatch.setattr(TpmHost, "activate", lambda *_, **__: b"secret")
 
     def answers(
         requests: Iterator[pb.AttestRequest], context: grpc.ServicerContext
@@ -370,7 +365,7 @@ def test_many_threads_attest_once(
     tmp_path: Path, tpm_device: Tpm2Device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun = []
-    monkeypatch.setattr("keystead.agent.attestation._activate", lambda *_: b"secret")
+    monkeypatch.setattr(TpmHost, "activate", lambda *_, **__: b"secret")
 
     def answers(
         requests: Iterator[pb.AttestRequest], context: grpc.ServicerContext
@@ -389,7 +384,7 @@ def test_many_threads_attest_once(
 
     with served(answers) as channel:
         monkeypatch.setattr("keystead.agent.workload.open_channel", lambda *_, **__: _Kept(channel))
-        workload = Workload(tpm_device, folder=tmp_path / "keys", server="127.0.0.1:1")
+        workload = Workload(TpmHost(tpm_device, folder=tmp_path / "keys"), server="127.0.0.1:1")
 
         def ask(_: int) -> str:
             entered.wait()
@@ -416,6 +411,7 @@ class _Kept:
         return None
 
 
-def test_a_challenge_without_pcrs_is_none() -> None:
+def test_a_challenge_without_pcrs_is_none_for_a_tpm(agent: Agent) -> None:
+    asked = ServerChallenge(nonce=NONCE, issuer=ISSUER, required_pcrs=PcrSelection.of({}))
     with pytest.raises(Malformed):
-        ServerChallenge(nonce=NONCE, issuer=ISSUER, required_pcrs=PcrSelection.of({}))
+        agent.host.answer(asked)

@@ -11,6 +11,7 @@ import pytest
 
 from keystead.agent.keys import KEY_FILE, KeyFolder
 from keystead.agent.proofs import DpopSigner
+from keystead.agent.signing import TpmKey
 from keystead.codec.hashes import HashAlgorithm
 from keystead.codec.tpm2 import PcrSelection
 from keystead.errors import ConfigurationError, KeysteadError, Malformed, Reason, Refused
@@ -32,7 +33,9 @@ def folder_of(path: Path, device: Tpm2Device) -> KeyFolder:
 def signer_of(folder: KeyFolder, device: Tpm2Device) -> DpopSigner:
     key = folder.current()
     assert key is not None
-    return DpopSigner(device=device, key=key, clock=FakeClock(), entropy=SystemEntropy())
+    return DpopSigner(
+        key=TpmKey(device=device, key=key), clock=FakeClock(), entropy=SystemEntropy()
+    )
 
 
 def extend(device: Tpm2Device) -> None:

@@ -17,8 +17,6 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from keystead.codec.hashes import HashAlgorithm
-from keystead.codec.tpm2 import PcrSelection
 from keystead.errors import (
     ConfigurationError,
     EvidenceRejected,
@@ -34,6 +32,8 @@ from keystead.server import Doors, run
 from keystead.server.grpc import attestation, door, verification
 from keystead.server.grpc.server import CALL_SHARE, SPARE_RPCS
 from keystead.server.limits import Limits
+from keystead.service.affirmation import Outcome
+from keystead.service.attestation import Wanted
 from keystead.service.health import HealthReport
 from keystead.service.roles import Role
 from tests.doors import (
@@ -323,6 +323,7 @@ class Session:
     """One attestation that goes well."""
 
     challenge = Challenge(nonce=NONCE, issuer="https://k.example", issued_at=1, expires_at=61)
+    wanted = Wanted(pcrs=[("sha256", [0, 7])], key_policy_pcrs=[("sha256", [7])], event_log=True)
 
     def __init__(self) -> None:
         self.seen: list[Any] = []
@@ -334,26 +335,16 @@ class Session:
     async def finish(self, secret: bytes) -> Any:
         self.seen.append(secret)
         bound = SimpleNamespace(spiffe_id="spiffe://example.org/agent", jkt="j", expires_at=99)
-        return SimpleNamespace(id="r", ear="e.a.r", bound=bound)
+        return SimpleNamespace(id="r", ear="e.a.r", bound=bound, renew_at=90)
 
 
 def attesting(session: Any = None) -> Any:
-    policy = SimpleNamespace(
-        tpm2=SimpleNamespace(
-            required_pcrs=PcrSelection.of({HashAlgorithm.SHA256: [0, 7]}),
-            require_key_policy=PcrSelection.of({HashAlgorithm.SHA256: [7]}),
-            event_log=SimpleNamespace(required=True),
-        )
-    )
-
     def begin(kind: str) -> Any:
         if kind != "tpm2":
             raise EvidenceRejected(Reason.KIND_UNSUPPORTED)
         return session or Session()
 
-    attestations = Recorder(begin=begin)
-    attestations.policy = policy
-    return make_use_cases(attestations=attestations)
+    return make_use_cases(attestations=Recorder(begin=begin))
 
 
 BEGIN = pb.AttestRequest(begin=pb.BeginAttestation(kind="tpm2"))
@@ -383,8 +374,25 @@ async def test_an_attestation_goes_step_by_step() -> None:
         await call.write(ACTIVATED)
         result = (await call.read()).result
         assert (result.id, result.ear, result.jkt, result.expires_at) == ("r", "e.a.r", "j", 99)
+        assert result.renew_at == 90
         assert await call.read() is grpc.aio.EOF
     assert session.seen == [(b"{}", "p", "spiffe://example.org/agent"), b"s"]
+
+
+async def test_evidence_that_stands_by_itself_has_its_result_at_once() -> None:
+    bound = SimpleNamespace(spiffe_id="spiffe://example.org/agent", jkt="j", expires_at=99)
+
+    class Document(Session):
+        async def submit(self, envelope: bytes, *, proof: str, wanted: str) -> Any:
+            return Outcome(id="r", ear="e.a.r", bound=bound, renew_at=90)  # type: ignore[arg-type]
+
+    async with stub(attesting(Document()), rpc.AttestationServiceStub) as service:
+        call = service.Attest()
+        for message in (BEGIN, EVIDENCE):
+            await call.write(message)
+            answer = await call.read()
+        assert (answer.result.id, answer.result.renew_at) == ("r", 90)
+        assert await call.read() is grpc.aio.EOF
 
 
 @pytest.mark.parametrize(

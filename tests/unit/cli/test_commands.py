@@ -128,6 +128,9 @@ def test_hosts_remove(ask: Callable[..., Any]) -> None:
         ("entries", "create", "spiffe://a/w", "--parent", "spiffe://a/h", "--pcr", "sha256=00"),
         ("entries", "create", "spiffe://a/w", "--parent", "spiffe://a/h", "--pcr", "sha256:x=00"),
         ("entries", "create", "spiffe://a/w", "--parent", "spiffe://a/h", "--pcr", "s:-1=00"),
+        ("entries", "create", "spiffe://a/w", "--kind", "oidc", "--select", "anchor"),
+        ("entries", "create", "spiffe://a/w", "--kind", "oidc", "--select", "anchor="),
+        ("entries", "create", "spiffe://a/w", "--kind", "oidc", "--select", "=x"),
         (
             *("entries", "create", "spiffe://a/w", "--parent", "spiffe://a/h"),
             *("--pcr", f"sha256:{'9' * 6_000}=00"),
@@ -152,6 +155,7 @@ def test_entries_list_and_remove(ask: Callable[..., Any]) -> None:
         "ek": "ek-1",
         "pcrs": [{"bank": "sha256", "index": 7, "values": ["00" * 32]}],
         "labels": {"rack": "7"},
+        "selectors": {},
         "binding_ttl_s": 600,
         "created_at": AT,
         "created_by": "olga",
@@ -171,6 +175,21 @@ def test_entries_create(ask: Callable[..., Any]) -> None:
     (pcr,) = asked.pcrs
     assert (pcr.bank, pcr.index, list(pcr.values)) == ("sha256", 7, ["aa", "bb"])
     assert document["id"] == "e-1"
+
+
+def test_entries_create_by_selectors(ask: Callable[..., Any]) -> None:
+    asked, _ = ask(
+        "CreateEntry",
+        ENTRY,
+        *("entries", "create", "spiffe://example.org/ci/{sub}", "--kind", "oidc"),
+        *("--select", "anchor=https://ci.example/a=b", "--select", "claims.ref=a"),
+        *("--select", "claims.ref=b"),
+    )
+    assert (asked.kind, asked.parent) == ("oidc", "")
+    assert {each.name: list(each.values) for each in asked.selectors} == {
+        "anchor": ["https://ci.example/a=b"],
+        "claims.ref": ["a", "b"],
+    }
 
 
 def test_keys(ask: Callable[..., Any]) -> None:
