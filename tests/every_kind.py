@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +34,8 @@ from tests import nitro_builder as nitro
 from tests import snp_builder as snp
 from tests import workload_tokens as tokens
 
+Path = tuple[str | int, ...]
+TOKENS = {EvidenceKind.OIDC, EvidenceKind.MAA}
 ISSUER = tokens.SERVICE
 ENCLAVE, DEVICE, GUEST = nitro.Enclave(), apps.Device(), snp.Guest()
 MACHINE, HOST = azure.Machine(), tpms.Host.make()
@@ -148,7 +150,6 @@ _STAGES: Mapping[EvidenceKind, tuple[Any, Any]] = {
     EvidenceKind.OIDC: (oidc, bind_oidc),
     EvidenceKind.MAA: (maa, bind_maa),
 }
-_BY_KEYS = {EvidenceKind.OIDC, EvidenceKind.MAA}
 
 
 def attest(
@@ -174,7 +175,41 @@ def attest(
         found = tpm2.appraise(evidence, **given)
         return certify_key(evidence, found, key=wanted, policy=policy, nonce=asked)
     appraisal, binding = _STAGES[submission.kind]
-    keys = {"keys": KEYS} if submission.kind in _BY_KEYS else {}
+    keys = {"keys": KEYS} if submission.kind in TOKENS else {}
     result = appraisal.conclude(appraisal.appraise(evidence, **given, **keys))
     bound: CertifiedKey = binding.bind_key(evidence, result, key=wanted, issuer=ISSUER, nonce=asked)
     return bound
+
+
+# --- the ways into evidence -----------------------------------------------------------------------
+
+
+def places(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
+    """Every value in the evidence, with the way to it."""
+    yield path, value
+    if isinstance(value, Mapping):
+        for name, member in value.items():
+            yield from places(member, (*path, name))
+    elif isinstance(value, list | tuple):
+        for at, member in enumerate(value):
+            yield from places(member, (*path, at))
+
+
+def changed(members: Any, path: Path, value: Any) -> Any:
+    """The members with that value at that place."""
+    if not path:
+        return value
+    copy = dict(members) if isinstance(members, Mapping) else list(members)
+    copy[path[0]] = changed(copy[path[0]], path[1:], value)
+    return copy
+
+
+def binaries(sample: Sample) -> list[tuple[Path, str]]:
+    """The members that are base64url: all text but tokens, and PCR values, which are hex."""
+    if sample.kind in TOKENS:
+        return []
+    return [
+        (path, value)
+        for path, value in places(sample.members)
+        if isinstance(value, str) and path[0] != "pcrs"
+    ]

@@ -19,7 +19,7 @@ from tests.evidence_regions import CHAIN, FORM, Path, Region, Verdict, all_regio
 from tests.snp_builder import ca
 
 REGIONS = all_regions()
-MAX_PLACES = 12
+MAX_PLACES = 6
 MASKS = (0x01, 0x80)
 
 

@@ -12,11 +12,9 @@ from keystead.codec import base64url
 from keystead.errors import BindingRejected, EvidenceRejected, KeysteadError, Malformed, Reason
 from keystead.evidence.envelope import MAX_DEPTH, MAX_ENVELOPE_BYTES, parse_envelope
 from keystead.model import EvidenceKind
-from tests.every_kind import SAMPLES, Sample, attest
+from tests.every_kind import SAMPLES, TOKENS, Path, Sample, attest, binaries, changed, places
 from tests.workload_tokens import OTHER_KEY
 
-Path = tuple[str | int, ...]
-TOKENS = {EvidenceKind.OIDC, EvidenceKind.MAA}
 each_kind = pytest.mark.parametrize("sample", SAMPLES.values(), ids=SAMPLES)
 
 
@@ -24,37 +22,6 @@ def refusal(data: bytes, sample: Sample, **asked: Any) -> tuple[type, Reason, in
     with pytest.raises(KeysteadError) as refused:
         attest(data, sample, **asked)
     return type(refused.value), refused.value.reason, refused.value.step
-
-
-def places(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
-    """Every value in the evidence, with the way to it."""
-    yield path, value
-    if isinstance(value, Mapping):
-        for name, member in value.items():
-            yield from places(member, (*path, name))
-    elif isinstance(value, list | tuple):
-        for at, member in enumerate(value):
-            yield from places(member, (*path, at))
-
-
-def changed(members: Any, path: Path, value: Any) -> Any:
-    """The members with that value at that place."""
-    if not path:
-        return value
-    copy = dict(members) if isinstance(members, Mapping) else list(members)
-    copy[path[0]] = changed(copy[path[0]], path[1:], value)
-    return copy
-
-
-def binaries(sample: Sample) -> list[tuple[Path, str]]:
-    """The members that are base64url: all text but tokens, and PCR values, which are hex."""
-    if sample.kind in TOKENS:
-        return []
-    return [
-        (path, value)
-        for path, value in places(sample.members)
-        if isinstance(value, str) and path[0] != "pcrs"
-    ]
 
 
 BINARIES = [
