@@ -1,6 +1,7 @@
 """The published vectors' own table: what each file is, when it verifies and what it must yield."""
 
 import csv
+import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -17,14 +18,24 @@ class Row:
     what: str
     time: int | None
     expected: str
+    sha256: str = ""
 
     def read(self) -> bytes:
         """The file's bytes."""
         return (VECTORS / self.file).read_bytes()
 
+    def is_unchanged(self) -> bool:
+        """Whether the file is the one that was listed."""
+        return hashlib.sha256(self.read()).hexdigest() == self.sha256
+
 
 def manifest_rows(folder: str) -> list[Row]:
     """The rows of one folder, in order; none where the vectors are not here."""
+    return [row for row in all_rows() if row.file.startswith(folder + "/")]
+
+
+def all_rows() -> list[Row]:
+    """Every row, in order; none where the vectors are not here."""
     table = VECTORS / "MANIFEST.tsv"
     if not table.is_file():
         return []
@@ -35,9 +46,9 @@ def manifest_rows(folder: str) -> list[Row]:
                 what=row["what"],
                 time=_unix(row["verification_time"]),
                 expected=row["expected"],
+                sha256=row["sha256"],
             )
             for row in csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE)
-            if row["file"].startswith(folder + "/")
         ]
 
 

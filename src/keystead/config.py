@@ -1,18 +1,19 @@
 """``keystead.toml``: read strictly, so that a typing error stops the start and not the service.
 
 Every entry is in ``docs/configuration.md``. An unknown or wrong one is a ConfigurationError that
-names its path and what was expected.
+names its line, its path and what was expected.
 """
 
 from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
 
+from keystead.codec.toml_lines import line_of
 from keystead.errors import ConfigurationError, Reason
 
 MAX_CONFIG_BYTES = 1 << 20
@@ -218,16 +219,14 @@ class Config(Strict, frozen=True, kw_only=True):
 
 
 def parse_config(text: str, *, source: str = "keystead.toml") -> Config:
-    """The configuration; ConfigurationError names the file, the entry and what was expected."""
+    """The configuration; ConfigurationError names file, line, entry and what was expected."""
     try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise _wrong(source, f"not TOML: {error}") from None
-    try:
-        config = msgspec.convert(document, Config)
-    except msgspec.ValidationError as error:
-        raise _wrong(source, str(error).replace("`$", "`").replace("`.", "`")) from None
-    _check_together(config, source)
+        config = _config(_document(text))
+        _check_together(config)
+    except ConfigurationError as error:
+        line = _line_of(text, error)
+        place = source if line is None else f"{source}:{line}"
+        raise _wrong(f"{place}: {error.detail}") from None
     return config
 
 
@@ -237,56 +236,83 @@ def load_config(path: Path) -> Config:
         with path.open("rb") as file:
             data = file.read(MAX_CONFIG_BYTES + 1)
     except OSError as error:
-        raise _wrong(str(path), f"cannot be read: {error.strerror}") from None
+        raise _wrong(f"{path}: cannot be read: {error.strerror}") from None
     if len(data) > MAX_CONFIG_BYTES:
-        raise _wrong(str(path), f"larger than {MAX_CONFIG_BYTES} bytes")
+        raise _wrong(f"{path}: larger than {MAX_CONFIG_BYTES} bytes")
     try:
         text = data.decode()
     except UnicodeDecodeError:
-        raise _wrong(str(path), "not UTF-8") from None
+        raise _wrong(f"{path}: not UTF-8") from None
     return parse_config(text, source=str(path))
 
 
-def _check_together(config: Config, source: str) -> None:
+def _document(text: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise _wrong(f"not TOML: {error}") from None
+    except RecursionError:
+        raise _wrong("not TOML: nested too deeply") from None
+
+
+def _config(document: Any) -> Config:
+    try:
+        return msgspec.convert(document, Config)
+    except msgspec.ValidationError as error:
+        raise _wrong(str(error).replace("`$", "`").replace("`.", "`")) from None
+
+
+def _line_of(text: str, error: ConfigurationError) -> int | None:
+    def fails(document: Any) -> bool:
+        try:
+            _config(document)
+        except ConfigurationError as other:
+            return other.detail == error.detail
+        return False
+
+    return line_of(text, error.detail, fails=fails)
+
+
+def _check_together(config: Config) -> None:
     """What no single entry can show."""
     for at, issuer in enumerate(config.subject_issuers):
         if (issuer.jwks_url is None) == (issuer.jwks_file is None):
-            raise _wrong(source, f"subject_issuers[{at}]: exactly one of jwks_url, jwks_file")
+            raise _wrong(f"subject_issuers[{at}]: exactly one of jwks_url, jwks_file")
         if issuer.issuer == config.issuer:
-            raise _wrong(source, f"subject_issuers[{at}].issuer: names this issuer itself")
+            raise _wrong(f"subject_issuers[{at}].issuer: names this issuer itself")
     for at, audience in enumerate(config.audiences):
         if audience.uri == config.issuer:
-            raise _wrong(source, f"audiences[{at}].uri: names this issuer itself")
+            raise _wrong(f"audiences[{at}].uri: names this issuer itself")
     if config.delegation.actor_jwks_url and config.delegation.actor_jwks_file:
-        raise _wrong(source, "delegation: at most one of actor_jwks_url, actor_jwks_file")
-    _check_unique(source, "subject_issuers", [i.issuer for i in config.subject_issuers])
-    _check_unique(source, "audiences", [a.uri for a in config.audiences])
+        raise _wrong("delegation: at most one of actor_jwks_url, actor_jwks_file")
+    _check_unique("subject_issuers", [i.issuer for i in config.subject_issuers])
+    _check_unique("audiences", [a.uri for a in config.audiences])
     people = config.authorization.operators
-    _check_unique(source, "authorization.operators", [o.name for o in people])
+    _check_unique("authorization.operators", [o.name for o in people])
     # One credential for two names would leave open whom the audit trail means.
-    _check_unique(source, "authorization.operators", [o.credential_sha256 for o in people])
+    _check_unique("authorization.operators", [o.credential_sha256 for o in people])
     _check_unique(
-        source, "authorization.identities", [i.spiffe_id for i in config.authorization.identities]
+        "authorization.identities", [i.spiffe_id for i in config.authorization.identities]
     )
     # RFC 8414 §2; the endpoints' names are made by appending to it.
     if "?" in config.issuer or "#" in config.issuer:
-        raise _wrong(source, "issuer: expected a URL without query and fragment")
+        raise _wrong("issuer: expected a URL without query and fragment")
     if config.development:
         return
     if config.authorization.anonymous_roles:
-        raise _wrong(source, "authorization.anonymous_roles: only with development = true")
+        raise _wrong("authorization.anonymous_roles: only with development = true")
     for door, listener in (("http", config.server.http), ("grpc", config.server.grpc)):
         if listener.tls is None:
-            raise _wrong(source, f"server.{door}.tls: required unless development = true")
+            raise _wrong(f"server.{door}.tls: required unless development = true")
     if not config.issuer.startswith("https://"):
-        raise _wrong(source, "issuer: expected an https URL unless development = true")
+        raise _wrong("issuer: expected an https URL unless development = true")
 
 
-def _check_unique(source: str, where: str, names: list[str]) -> None:
+def _check_unique(where: str, names: list[str]) -> None:
     for name in names:
         if names.count(name) > 1:
-            raise _wrong(source, f"{where}: {name!r} stands there twice")
+            raise _wrong(f"{where}: {name!r} stands there twice")
 
 
-def _wrong(source: str, what: str) -> ConfigurationError:
-    return ConfigurationError(Reason.CONFIGURATION_INVALID, f"{source}: {what}")
+def _wrong(what: str) -> ConfigurationError:
+    return ConfigurationError(Reason.CONFIGURATION_INVALID, what)

@@ -14,7 +14,7 @@ from keystead.errors import KeysteadError, Malformed
 from keystead.evidence.envelope import parse_envelope
 from tests.app_attest_builder import CLIENT_DATA, Device
 from tests.device_chains import CA, NOW, certificate, curve_key
-from tests.nitro_builder import PROTECTED, Enclave, sign1
+from tests.nitro_builder import PCRS, PROTECTED, Enclave, sign1
 
 ENCLAVE, DEVICE = Enclave(), Device()
 POLICY = AppraisalPolicy(
@@ -118,3 +118,84 @@ def test_one_kinds_evidence_is_no_others() -> None:
     for data in mixed:
         with pytest.raises(Malformed):
             appraise_saved(parse_envelope(data), policy=POLICY, now=NOW)
+
+
+PAYLOAD = cbor.encode(ENCLAVE.members())
+OTHER_PCRS = cbor.encode({0: b"\x66" * 48})
+
+
+def one_more(encoded: bytes, *pair: bytes) -> bytes:
+    """A short CBOR map with one pair more at its end."""
+    assert 0xA0 <= encoded[0] < 0xB7
+    return bytes([encoded[0] + 1]) + encoded[1:] + b"".join(pair)
+
+
+def without_a_length(encoded: bytes) -> bytes:
+    """The same map with its end marked instead of its length."""
+    return b"\xbf" + encoded[1:] + b"\xff"
+
+
+SIGNED_PAYLOADS = {
+    "PCRs twice": one_more(PAYLOAD, cbor.encode("pcrs"), OTHER_PCRS),
+    "a nonce twice": one_more(PAYLOAD, cbor.encode("nonce"), cbor.encode(b"n" * 32)),
+    "PCRs twice, without a length": without_a_length(
+        one_more(PAYLOAD, cbor.encode("pcrs"), OTHER_PCRS)
+    ),
+    "one PCR twice": PAYLOAD.replace(
+        cbor.encode(PCRS), one_more(cbor.encode(PCRS), b"\x00", cbor.encode(b"\x66" * 48))
+    ),
+    "one PCR in two spellings": PAYLOAD.replace(
+        cbor.encode(PCRS), one_more(cbor.encode(PCRS), b"\x18\x00", cbor.encode(b"\x66" * 48))
+    ),
+    "PCRs of both types": one_more(PAYLOAD, cbor.encode("nitrotpm_pcrs"), OTHER_PCRS),
+    "a byte after it": PAYLOAD + b"\x00",
+    "another value after it": PAYLOAD + PAYLOAD,
+    "an end mark too many": without_a_length(PAYLOAD) + b"\xff",
+    "no end mark": without_a_length(PAYLOAD)[:-1],
+    "an unknown member": one_more(PAYLOAD, cbor.encode("more"), b"\xf6"),
+    "a tag": b"\xc1" + PAYLOAD,
+    "an array around it": b"\x81" + PAYLOAD,
+}
+
+
+@pytest.mark.parametrize("name", SIGNED_PAYLOADS)
+def test_what_two_readers_could_read_in_two_ways_is_malformed_even_signed(name: str) -> None:
+    """The enclave's own key signed each of these: no signature helps against them."""
+    assert SIGNED_PAYLOADS[name] != PAYLOAD
+    document = sign1(SIGNED_PAYLOADS[name], key=ENCLAVE.key)
+    with pytest.raises(Malformed):
+        appraise_saved(parse_envelope(nitro(document)), policy=POLICY, now=NOW)
+
+
+def test_a_signed_payload_without_a_length_is_as_new_modules_make_it() -> None:
+    document = sign1(without_a_length(PAYLOAD), key=ENCLAVE.key)
+    assert appraise_saved(parse_envelope(nitro(document)), policy=POLICY, now=NOW).hardware
+
+
+OBJECT = DEVICE.attestation()
+AUTH_DATA = DEVICE.auth_data()
+COSE_KEY = AUTH_DATA[87:]
+OBJECTS = {
+    "without a length": without_a_length(OBJECT),
+    "authenticator data twice": one_more(OBJECT, cbor.encode("authData"), cbor.encode(AUTH_DATA)),
+    "a format twice": one_more(OBJECT, cbor.encode("fmt"), cbor.encode("none")),
+    "a byte after it": OBJECT + b"\x00",
+    "a tag": b"\xd9\xd9\xf7" + OBJECT,
+    "a key without a length": OBJECT.replace(
+        cbor.encode(AUTH_DATA), cbor.encode(AUTH_DATA[:87] + without_a_length(COSE_KEY))
+    ),
+    "a coordinate twice": OBJECT.replace(
+        cbor.encode(AUTH_DATA),
+        cbor.encode(AUTH_DATA[:87] + one_more(COSE_KEY, b"\x21", cbor.encode(bytes(32)))),
+    ),
+    "a byte after the key": OBJECT.replace(
+        cbor.encode(AUTH_DATA), cbor.encode(AUTH_DATA + b"\x00")
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OBJECTS)
+def test_an_object_of_apples_has_one_form(name: str) -> None:
+    assert OBJECTS[name] != OBJECT
+    with pytest.raises(Malformed):
+        appraise_saved(parse_envelope(app(OBJECTS[name])), policy=POLICY, now=NOW)

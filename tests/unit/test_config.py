@@ -1,6 +1,7 @@
 """keystead.toml: what is wrong is named with its path and what was expected; nothing is guessed."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,11 @@ def changed(old: str, new: str) -> str:
 
 
 def refusal(text: str) -> str:
+    """The message without its line, which tests of its own are about."""
+    return re.sub(r"^keystead\.toml:\d+:", "keystead.toml:", located_refusal(text))
+
+
+def located_refusal(text: str) -> str:
     with pytest.raises(ConfigurationError) as caught:
         parse_config(text)
     assert caught.value.reason is Reason.CONFIGURATION_INVALID
@@ -376,3 +382,34 @@ def test_the_configuration_cannot_be_changed() -> None:
     with pytest.raises(AttributeError):
         config.development = True  # type: ignore[misc]
     assert isinstance(config, Config)
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        (changed("[storage]", "[storage]\nfolders = 1"), "folders = 1"),
+        (changed('tcti = "device:/dev/tpmrm0"', "tcti = 5"), "tcti = 5"),
+        (changed('tcti = "device:/dev/tpmrm0"\n', ""), "[tpm2]"),
+        (WHOLE + "extra = 1\n", "extra = 1"),
+        (WHOLE + ISSUER.replace("idp.example", "other.example") + "aal.x = 9\n", "aal.x = 9"),
+        (WHOLE + AUDIENCE.replace("api.example", "b.example").replace("read", ""), 'scopes = [""]'),
+        (
+            WHOLE + ISSUER.replace('https://idp.example"\n', 'https://keystead.example"\n'),
+            'issuer = "https://keystead.example"',
+        ),
+    ],
+)
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_what_is_wrong_is_named_with_its_line(text: str, place: str, end: str) -> None:
+    lines = text.split("\n")
+    line = len(lines) - lines[::-1].index(place)
+    assert located_refusal(text.replace("\n", end)).startswith(f"keystead.toml:{line}: ")
+
+
+def test_what_is_missing_from_the_whole_file_is_missing_from_its_first_line() -> None:
+    assert located_refusal("") == "keystead.toml:1: Object missing required field `issuer`"
+
+
+@pytest.mark.parametrize("text", ["a = " + "[" * 5_000, "a =", "a = 1\na = 2"])
+def test_what_is_no_toml_has_no_line_of_ours(text: str) -> None:
+    assert located_refusal(text).startswith("keystead.toml: not TOML: ")

@@ -11,12 +11,12 @@ import pytest
 from keystead.cli import main
 from keystead.cli.appraise import look as look_at
 from keystead.model import EvidenceKind
+from tests import published_app_attest as apple
+from tests import published_azure as azure
+from tests import published_maa as maa
+from tests import published_nitro as nitro
+from tests import published_snp as snp
 from tests.manifest import VECTORS, Row
-from tests.vectors import test_app_attestations as apple
-from tests.vectors import test_azure_machines as azure
-from tests.vectors import test_maa_tokens as maa
-from tests.vectors import test_nitro_documents as nitro
-from tests.vectors import test_snp_reports as snp
 
 NITRO_POLICY = 'id = "enclaves"\nversion = 1\n[aws-nitro.pcrs]\n0 = "any"\n'
 

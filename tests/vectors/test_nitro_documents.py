@@ -1,6 +1,5 @@
 """Attestation documents of real enclaves, as the MANIFEST of the published vectors lists them."""
 
-import base64
 import hashlib
 import re
 from pathlib import Path
@@ -9,71 +8,32 @@ from typing import Any
 import pytest
 
 from keystead.appraisal import aws_nitro
-from keystead.appraisal.policy import AppraisalPolicy, parse_policy
 from keystead.appraisal.result import ear_claims
-from keystead.appraisal.verifier import appraise_saved
 from keystead.codec.certificate import parse_certificate
-from keystead.codec.nitro import AttestationDocument, DocumentType, parse_document
+from keystead.codec.nitro import DocumentType, parse_document
 from keystead.errors import EvidenceRejected, KeysteadError, Malformed, Reason
-from keystead.evidence import aws_nitro as evidence
-from keystead.evidence.envelope import encode_envelope, parse_envelope
 from keystead.model import AnchorClass, EvidenceKind, Freshness
-from tests.manifest import Row, manifest_rows
-
-ROWS = manifest_rows("nitro")
-DOCUMENTS = [row for row in ROWS if "attestation document" in row.what]
-GOOD = [row for row in DOCUMENTS if "DEBUG" not in row.what]
-DEBUG = [row for row in DOCUMENTS if "DEBUG" in row.what]
-
-# When this was written: long after every document's certificate ended.
-LATER = 1_790_000_000
-FRAME_BYTES = 4
-
-
-def named(row: Row) -> str:
-    return row.file
-
-
-def raw(row: Row) -> bytes:
-    """The document as the NSM made it, without what projects put around it."""
-    data = row.read()
-    if row.file.endswith(".b64"):
-        return base64.b64decode(data)
-    if "framing at offset 4" in row.what:  # Two bytes, then a SCALE compact length.
-        return data[FRAME_BYTES : FRAME_BYTES + (int.from_bytes(data[2:4], "little") >> 2)]
-    return data
-
-
-def read(row: Row) -> AttestationDocument:
-    return parse_document(raw(row))
-
-
-def policy(rules: str = '[aws-nitro.pcrs]\n0 = "any"') -> AppraisalPolicy:
-    return parse_policy(f'id = "test"\nversion = 3\n{rules}\n', folder=Path())
-
-
-DEBUG_TOO = '[aws-nitro]\nallow_debug = true\n[aws-nitro.pcrs]\n0 = "any"'
-
-
-def saved(document: bytes, **changes: Any) -> Any:
-    envelope = encode_envelope(
-        kind=EvidenceKind.AWS_NITRO, evidence=evidence.encode(document=document)
-    )
-    arguments: dict[str, Any] = {"policy": policy(), "now": LATER} | changes
-    return appraise_saved(parse_envelope(envelope), **arguments)
+from tests.manifest import Row
+from tests.published_nitro import (
+    DEBUG,
+    DEBUG_TOO,
+    DOCUMENTS,
+    GOOD,
+    LATER,
+    ROWS,
+    field_of,
+    named,
+    policy,
+    raw,
+    read,
+    saved,
+)
 
 
 def refusal(document: bytes, **changes: Any) -> tuple[Reason, int | None]:
     with pytest.raises(EvidenceRejected) as refused:
         saved(document, **changes)
     return refused.value.reason, refused.value.step
-
-
-def field_of(row: Row, name: str) -> str:
-    """What the MANIFEST says of a field, "null" or the start of it in hex."""
-    found = re.search(rf"{name}=(\w+)", row.expected)
-    assert found is not None, row
-    return found[1]
 
 
 def test_the_table_lists_every_file(vectors: Path) -> None:

@@ -14,17 +14,19 @@
     0 = ["<64 hex digits>"]
     7 = "any"
 
-An unknown or wrong entry is a ConfigurationError that names its path. Nothing is allowed by
+An unknown or wrong entry is a ConfigurationError that names its path, and the line of the file:
+"policy.toml:12: tpm2.pcr_values.sha256.0: expected 64 hex digits, …". Nothing is allowed by
 silence: a policy without a kind, anchors, PCRs, or with a required PCR for which neither values
 nor "any" is written, is refused as empty. ``docs/evidence/tpm2.md`` has a row for each entry.
 """
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -68,9 +70,10 @@ from keystead.appraisal.policy_tables import (
 )
 from keystead.appraisal.sev_snp_policy import SnpPolicy, SnpTable, snp_policy
 from keystead.codec.hashes import HashAlgorithm
+from keystead.codec.toml_lines import line_of
 from keystead.codec.tpm2 import PcrSelection
 from keystead.codec.tpm2.constants import PCR_COUNT
-from keystead.errors import ConfigurationError
+from keystead.errors import ConfigurationError, Reason
 from keystead.model import AnchorClass, EvidenceKind
 
 MAX_POLICY_BYTES: Final = 1 << 20
@@ -148,7 +151,9 @@ def load_policy(path: Path) -> AppraisalPolicy:
     try:
         return parse_policy(data, folder=path.parent)
     except ConfigurationError as error:
-        raise ConfigurationError(error.reason, f"{path}: {error.detail}") from error
+        line = _line_of(data, error)
+        place = path if line is None else f"{path}:{line}"
+        raise ConfigurationError(error.reason, f"{place}: {error.detail}") from error
 
 
 def parse_policy(data: bytes | str, *, folder: Path) -> AppraisalPolicy:
@@ -156,10 +161,7 @@ def parse_policy(data: bytes | str, *, folder: Path) -> AppraisalPolicy:
 
     Raises ConfigurationError: policy_empty, or configuration_invalid naming the entry.
     """
-    try:
-        table = msgspec.toml.decode(data, type=_PolicyTable)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise wrong(str(error)) from error
+    table = _table(_document(data))
     kinds = set(table.__struct_fields__) - {"id", "version", "reattest_after_s"}
     if all(getattr(table, name) is None for name in kinds):
         raise empty("tpm2: no kind of evidence has rules")
@@ -179,6 +181,36 @@ def parse_policy(data: bytes | str, *, folder: Path) -> AppraisalPolicy:
             EvidenceKind(kind): seconds for kind, seconds in table.reattest_after_s.items()
         },
     )
+
+
+def _document(data: bytes | str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(data if isinstance(data, str) else data.decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise wrong(str(error)) from error
+    except RecursionError as error:
+        raise wrong("nested too deeply") from error
+
+
+def _table(document: Any) -> _PolicyTable:
+    try:
+        return msgspec.convert(document, _PolicyTable)
+    except msgspec.ValidationError as error:
+        raise wrong(str(error)) from error
+
+
+def _line_of(data: bytes, error: ConfigurationError) -> int | None:
+    """Of the entry that the error is about; of a policy that is empty as a whole, the first."""
+
+    def fails(document: Any) -> bool:
+        try:
+            _table(document)
+        except ConfigurationError as other:
+            return other.detail == error.detail
+        return False
+
+    line = line_of(data.decode(errors="replace"), error.detail, fails=fails)
+    return 1 if line is None and error.reason is Reason.POLICY_EMPTY else line
 
 
 class _Table(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -127,11 +127,8 @@ def judge(
         return _ends(bound, error, now)
     said = bound.residency
     if (standing.hardware, standing.protection) != (said.hardware, said.protection):
-        refusal = Refused(
-            Reason.STANDING_CHANGED,
-            f"{standing.protection.value}, hardware {str(standing.hardware).lower()}",
-        )
-        return _ends(bound, refusal, now)
+        told = f"{standing.protection.value}, hardware {str(standing.hardware).lower()}"
+        return _ends(bound, Refused(Reason.STANDING_CHANGED, told), now)
     expires_at = min(bound.expires_at, said.verified_at + standing.max_age_s)
     if expires_at <= now:
         return _ends(bound, EvidenceRejected(Reason.EVIDENCE_TOO_OLD, "by the new policy"), now)
