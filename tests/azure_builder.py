@@ -32,8 +32,9 @@ from tests.evidence_builder import (
     quote_body,
     signed,
 )
+from tests.intel_builder import collateral
 from tests.snp_builder import ISSUER, MEASUREMENT, NONCE, Guest, rsa_key, snp_rules
-from tests.tdx_builder import MRTD, Td, collateral, tdx_rules
+from tests.tdx_builder import MRTD, Td, tdx_rules
 
 SHA256 = HashAlgorithm.SHA256
 REQUIRED = PcrSelection.of({SHA256: [0, 2, 4, 7]})

@@ -25,12 +25,10 @@ from keystead.codec.td_quote import TdQuote, parse_td_quote
 from keystead.errors import EvidenceRejected
 from keystead.evidence.tdx import TdxEvidence
 from tests.device_chains import NOW
-from tests.manifest import manifest_rows
-from tests.tdx_builder import (
+from tests.intel_builder import (
     OTHER_FMSPC,
     PCK_CA,
     ROOT,
-    Td,
     certificate,
     collateral,
     isv_level,
@@ -40,13 +38,14 @@ from tests.tdx_builder import (
     pck_chain,
     pck_extension,
     pem,
-    policy,
     qe_identity,
     revocation_list,
     root,
     tcb_info,
     text_time,
 )
+from tests.manifest import manifest_rows
+from tests.tdx_builder import Td, policy
 
 TD, NEWER = Td(), Td(version=5, extended=True)
 ROOT_DER = root().public_bytes(Encoding.DER)

@@ -22,27 +22,21 @@ from keystead.evidence.envelope import parse_envelope
 from tests.azure_builder import Machine
 from tests.device_chains import NOW
 from tests.evidence_builder import Host
-from tests.snp_builder import Guest
-from tests.tdx_builder import (
-    ISSUER,
-    NONCE,
+from tests.intel_builder import (
     PCK_CA,
     ROOT,
-    Td,
     certificate,
     collateral,
     key,
-    named_key,
     pck,
     pck_ca,
     pck_chain,
     pem,
-    policy,
     revocation_list,
     root,
-    td_log,
-    tdx_rules,
 )
+from tests.snp_builder import Guest
+from tests.tdx_builder import ISSUER, NONCE, Td, named_key, policy, td_log, tdx_rules
 
 TD, NEWER = Td(), Td(version=5, extended=True)
 COLLATERAL = collateral()

@@ -24,8 +24,9 @@ from tests.azure_builder import (
     runtime_data,
 )
 from tests.device_chains import NOW, curve_key
+from tests.intel_builder import OTHER_FMSPC, collateral, tcb_info
 from tests.snp_builder import NONCE, Guest, ca, rsa_key
-from tests.tdx_builder import MRTD, OTHER_FMSPC, Td, collateral, tcb_info
+from tests.tdx_builder import MRTD, Td
 
 MACHINE = Machine()
 NAMED = {SHA256: {index: frozenset({value}) for index, value in PCRS[SHA256].items()}}

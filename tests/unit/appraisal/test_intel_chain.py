@@ -1,3 +1,5 @@
+import base64
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -6,12 +8,14 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA384
 from cryptography.hazmat.primitives.serialization import Encoding
+from hypothesis import given
+from hypothesis import strategies as st
 
 from keystead.appraisal.intel_chain import NotInForce, PckPath, pck_path, signer_key
 from keystead.appraisal.path import Untrusted
 from keystead.appraisal.revocation_lists import Revoked
 from tests.device_chains import DAY_S, NOW, YEAR_S, curve_key
-from tests.tdx_builder import (
+from tests.intel_builder import (
     FMSPC,
     PCK_CA,
     ROOT,
@@ -208,3 +212,22 @@ def test_a_key_on_another_curve_signs_nothing() -> None:
     with pytest.raises(Untrusted):
         signer(pem(wide, root()))
     assert root().public_bytes(Encoding.DER) == anchors().anchors[0].der
+
+
+DERS = [each.public_bytes(Encoding.DER) for each in (pck(), pck_ca(), root())]
+
+
+def armoured(der: bytes) -> bytes:
+    body = base64.encodebytes(der)
+    return b"-----BEGIN CERTIFICATE-----\n" + body + b"-----END CERTIFICATE-----\n"
+
+
+@given(which=st.integers(0, 4), at=st.floats(0, 1), data=st.binary(min_size=1, max_size=8))
+def test_nothing_but_untrusted_comes_out(which: int, at: float, data: bytes) -> None:
+    """Any byte of a certificate or a list may be another."""
+    parts = [*DERS, ROOT_CRL, PCK_CRL]
+    place = int(at * len(parts[which]))
+    parts[which] = parts[which][:place] + data + parts[which][place + len(data) :]
+    chain = b"".join(armoured(der) for der in parts[:3])
+    with contextlib.suppress(Untrusted):
+        assert path(chain, root_crl=parts[3], pck_crl=parts[4]).anchor

@@ -8,7 +8,7 @@ from keystead.appraisal.tdx_policy import CODE, NAMED, TdLogRules, TdxPolicy
 from keystead.codec.tcb_info import TcbStatus
 from keystead.errors import ConfigurationError, Reason
 from keystead.model import AnchorClass
-from tests.tdx_builder import root
+from tests.intel_builder import root
 
 ONE = "4d" * 48
 SAID = (*CODE, "mrconfigid", "mrowner", "mrownerconfig")

@@ -4,7 +4,7 @@ import pytest
 
 from keystead.codec.dcap_collateral import MAX_CHAIN_CHARS, MAX_LIST_BYTES, parse_collateral
 from keystead.errors import Malformed, Reason
-from tests.tdx_builder import collateral, qe_identity, tcb_info
+from tests.intel_builder import collateral, qe_identity, tcb_info
 
 GOOD = collateral()
 

@@ -8,7 +8,7 @@ from keystead.codec.certificate import Extension
 from keystead.codec.der import INTEGER, OCTET_STRING, SEQUENCE, encode_element
 from keystead.codec.pck import SGX_EXTENSION, PckTcb, parse_pck_extension
 from keystead.errors import Malformed
-from tests.tdx_builder import FMSPC, SVNS, pck_extension
+from tests.intel_builder import FMSPC, SVNS, pck_extension
 
 EXTENSION = pck_extension()
 

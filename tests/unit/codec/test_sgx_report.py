@@ -2,7 +2,8 @@ import pytest
 
 from keystead.codec.sgx_report import SGX_REPORT_BYTES, parse_sgx_report
 from keystead.errors import Malformed
-from tests.tdx_builder import QE_SIGNER, qe_report
+from tests.intel_builder import QE_SIGNER
+from tests.tdx_builder import qe_report
 
 REPORT = qe_report(bytes(range(64)))
 

@@ -9,7 +9,7 @@ from keystead.codec.dcap_collateral import MAX_SIGNED_CHARS
 from keystead.codec.tcb_info import TcbStatus, parse_qe_identity, parse_tcb_info
 from keystead.errors import Malformed, Reason
 from tests.device_chains import DAY_S, NOW
-from tests.tdx_builder import FMSPC, SVNS, isv_level, level, module, qe_identity, tcb_info
+from tests.intel_builder import FMSPC, SVNS, isv_level, level, module, qe_identity, tcb_info
 
 
 def test_reads_tcb_info() -> None:

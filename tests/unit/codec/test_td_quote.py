@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from keystead.codec.td_quote import MAX_QUOTE_BYTES, parse_td_quote
 from keystead.errors import Malformed, Reason
-from tests.tdx_builder import MRTD, RTMRS, TEE_TCB_SVN, Td, key, qe_report
+from tests.intel_builder import key
+from tests.tdx_builder import MRTD, RTMRS, TEE_TCB_SVN, Td, qe_report
 
 SAID = bytes(range(64))
 TDS = (Td(), Td(version=5), Td(version=5, extended=True))

@@ -7,7 +7,8 @@ from keystead.errors import Malformed
 from keystead.evidence import kinds, tdx
 from keystead.evidence.envelope import Submission, encode_envelope, parse_envelope
 from keystead.model import EvidenceKind
-from tests.tdx_builder import Td, collateral, td_log
+from tests.intel_builder import collateral
+from tests.tdx_builder import Td, td_log
 
 TD = Td()
 QUOTE = TD.quote()
