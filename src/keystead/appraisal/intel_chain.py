@@ -18,6 +18,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.x509.oid import NameOID
 
 from keystead.appraisal.anchors import Anchor, AnchorSet, pem_certificates
 from keystead.appraisal.path import Untrusted
@@ -29,13 +30,12 @@ from keystead.codec.certificate import (
     KEY_CERT_SIGN,
     KEY_USAGE,
     Certificate,
-    name_text,
     parse_certificate,
 )
 from keystead.codec.pck import PckTcb, parse_pck_extension
 from keystead.errors import Malformed
 
-TCB_SIGNER: Final = "CN=Intel SGX TCB Signing"
+TCB_SIGNER: Final = "Intel SGX TCB Signing"
 """Whose signature counts on TCB info and enclave identities: no platform's key has this name."""
 
 _PCK_CHAIN: Final = 3
@@ -101,7 +101,8 @@ def signer_key(chain: bytes, *, root_crl: bytes, anchor: Anchor, at: int) -> Ell
         _anchor(root, AnchorSet(anchors=(anchor,)))
         _check_links(links, at)
         _check_not_revoked(leaf, root, root_crl, at)
-        if TCB_SIGNER not in name_text(leaf.parsed.subject).split(", "):
+        names = leaf.loaded.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+        if [each.value for each in names] != [TCB_SIGNER]:
             raise Untrusted("not the certificate of whoever signs TCB info")
     except _UNREADABLE as error:
         raise Untrusted(f"a chain that does not parse: {error}") from error
