@@ -32,7 +32,9 @@ from tests.evidence_builder import (
     quote_body,
     signed,
 )
+from tests.intel_builder import collateral
 from tests.snp_builder import ISSUER, MEASUREMENT, NONCE, Guest, rsa_key, snp_rules
+from tests.tdx_builder import MRTD, Td, tdx_rules
 
 SHA256 = HashAlgorithm.SHA256
 REQUIRED = PcrSelection.of({SHA256: [0, 2, 4, 7]})
@@ -96,15 +98,6 @@ def td_report(report_data: bytes) -> bytes:
     return b"\x81".ljust(0x80, b"\x00") + report_data + b"\x01" * (1_024 - 0x80 - 64)
 
 
-def td_quote(report_data: bytes, *, version: int = 4) -> bytes:
-    """The outside of a TDX quote."""
-    head = version.to_bytes(2, "little") + b"\x02\x00" + (0x81).to_bytes(4, "little") + bytes(40)
-    body = bytes(520) + report_data
-    if version == 5:
-        body = (3).to_bytes(2, "little") + (648).to_bytes(4, "little") + body + bytes(64)
-    return head + body + (100).to_bytes(4, "little") + b"\x53" * 100
-
-
 @dataclass(frozen=True)
 class Machine:
     """One virtual machine: its guest, its vTPM, and the key of a workload in that vTPM."""
@@ -152,6 +145,33 @@ class Machine:
         members: Mapping[str, Any] = evidence.encode(**(wanted | changes))
         made = encode_envelope(kind=EvidenceKind.AZURE_CVM, evidence=members, nonce=envelope_nonce)
         return evidence.parse(parse_envelope(made))
+
+    def td_evidence(
+        self,
+        *,
+        td: Td | None = None,
+        said: bytes | None = None,
+        reported: bytes | None = None,
+        **changes: Any,
+    ) -> AzureCvmEvidence:
+        """The same on a TD; ``said`` is what its quote is about, ``reported`` its TDREPORT."""
+        runtime = runtime_data(self.ak)
+        digest = hashlib.sha256(runtime).digest() + bytes(32)
+        report = td_report(digest if reported is None else reported)
+        quote = (td or Td()).quote(report_data=digest if said is None else said)
+        wanted: dict[str, Any] = {
+            "hcl_report": hcl_report(report, runtime, kind=TDX, version=2),
+            "certificates": (),
+            "td_quote": quote,
+            "collateral": collateral(),
+        }
+        return self.evidence(**(wanted | changes))
+
+    def td_policy(self, *, tdx: Mapping[str, Any] | None = None, **changes: Any) -> AppraisalPolicy:
+        """A policy that lets TDs alone in and names their paravisor; ``tdx`` changes its rules."""
+        pinned: dict[str, Any] = {"values": {"mrtd": frozenset({MRTD})}}
+        rules = tdx_rules(**(pinned | dict(tdx or {})))
+        return self.policy(**({"sev_snp": None, "tdx": rules} | changes))
 
     def naming(self, key: PublicJwk | None = None, **changes: Any) -> AzureCvmEvidence:
         """Evidence without a certification, whose quote names the key."""

@@ -19,7 +19,7 @@ from keystead.evidence import app_attest, aws_nitro, azure_cvm, maa, oidc, sev_s
 from keystead.evidence.envelope import encode_envelope
 from keystead.jose.jwk import PublicJwk
 from keystead.model import EvidenceKind, SpiffeId
-from tests import device_chains, workload_tokens
+from tests import device_chains, tdx_builder, workload_tokens
 from tests.app_attest_builder import APP_ID, Device
 from tests.azure_builder import PCRS, Machine
 from tests.evidence_builder import Host
@@ -28,6 +28,7 @@ from tests.nitro_builder import PCRS as NITRO_PCRS
 from tests.nitro_builder import Enclave
 from tests.service_parts import Agent
 from tests.snp_builder import MEASUREMENT, Guest, named_key
+from tests.tdx_builder import Td
 
 Collect = Callable[[PublicJwk, bytes], Mapping[str, Any]]
 
@@ -84,6 +85,21 @@ def snp(_: Path) -> Workload:
         now=device_chains.NOW,
         collect=collect,
         selectors={"measurements.measurement": (MEASUREMENT.hex(),)},
+    )
+
+
+def td(_: Path) -> Workload:
+    domain = Td()
+
+    def collect(key: PublicJwk, nonce: bytes) -> Mapping[str, Any]:
+        return domain.members(report_data=tdx_builder.named_key(key, issuer=ISSUER, nonce=nonce))
+
+    return Workload(
+        kind=EvidenceKind.TDX,
+        policy=tdx_builder.policy(),
+        now=device_chains.NOW,
+        collect=collect,
+        selectors={"measurements.mrtd": (tdx_builder.MRTD.hex(),)},
     )
 
 
@@ -175,6 +191,7 @@ VM_ID = "X"
 WORKLOADS: Mapping[str, Callable[[Path], Workload]] = {
     "aws-nitro": nitro,
     "sev-snp": snp,
+    "tdx": td,
     "azure-cvm": azure,
     "app-attest": app,
     "maa": azure_token,

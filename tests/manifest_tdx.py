@@ -1,7 +1,7 @@
 """What the rows of TDX demand: quotes, and the machines in Azure that have one.
 
-Signatures, chains and TCB levels of these wait for the appraisal of TDX quotes: what is demanded
-here is what ``codec.td_quote`` and the paravisor's own parts can show.
+Two quotes came with their collateral and are appraised whole. Of the others the signatures are
+verified here; ``tests/vectors/test_td_quotes.py`` has how far each comes with what lies beside it.
 """
 
 from __future__ import annotations
@@ -11,17 +11,22 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from keystead.appraisal import azure_cvm, tpm2
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+from cryptography.x509 import load_pem_x509_certificates
+
+from keystead.appraisal import azure_cvm, dcap, tpm2
 from keystead.codec.hashes import HashAlgorithm
-from keystead.codec.td_quote import quoted_report_data
-from keystead.errors import Reason
+from keystead.codec.td_quote import parse_td_quote
+from keystead.errors import Malformed, Reason
 from keystead.evidence import azure_cvm as azure_evidence
 from tests import published_azure as azure
+from tests import published_tdx as intel
 from tests.manifest import Row
 from tests.manifest_demands import (
     MALFORMED,
     Demand,
     Neighbours,
+    Verdict,
     last_flipped,
     refused,
     told,
@@ -29,15 +34,41 @@ from tests.manifest_demands import (
 from tests.manifest_machines import (
     QUOTE,
     RUNTIME_DATA,
+    SIGNATURE,
     about_its_runtime_data,
     with_other_runtime_data,
 )
 
 SHA256 = HashAlgorithm.SHA256
+NO_TD: Verdict = (Malformed, Reason.EVIDENCE_TYPE, None)
 
 
 def td_quote(row: Row, change: Callable[[bytes], bytes] = bytes) -> bytes:
-    return quoted_report_data(change(row.read()))
+    """The signatures of a quote, by its own certificate; what it reports."""
+    data = row.read() if row.file.startswith("azure/") else intel.raw(row.file)
+    quote = parse_td_quote(change(data))
+    key = load_pem_x509_certificates(quote.pck_chain)[0].public_key()
+    assert isinstance(key, EllipticCurvePublicKey)
+    dcap.check_attestation_key(quote, key, step=4)
+    dcap.check_quote_signature(quote, step=6)
+    return quote.report.report_data
+
+
+def whole_file(row: Row) -> Any:
+    return parse_td_quote(row.read())
+
+
+def appraised(row: Row, *, change: Callable[[bytes], bytes] = bytes, now: int = 0) -> Any:
+    """With the collateral that came with it."""
+    at = now or row.time
+    assert at is not None
+    return intel.saved(change(intel.raw(row.file)), intel.own_collateral(row.file), now=at)
+
+
+def reported_changed(data: bytes) -> bytes:
+    """The last byte of REPORTDATA, which the quote's signature covers."""
+    at = len(parse_td_quote(data).signed) - 1
+    return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
 
 
 def td_machine(
@@ -51,7 +82,7 @@ def td_machine(
     made = replace(made, hcl=hcl(made.hcl), signature=signature(made.signature))
     found = azure_evidence.parse(made.submission())
     assert found.td is not None and found.quote is not None and found.pcrs is not None
-    assert found.td.report_data == found.hcl.report_data
+    assert found.td.quote.report.report_data == found.hcl.report_data
     azure_cvm.check_runtime_data(found.hcl)
     azure_cvm.check_quote_signature(azure_cvm.check_ak(found.hcl), found.quote)
     info = tpm2.check_quote_type(found.quote, step=16)
@@ -63,13 +94,10 @@ def is_of_the_same_report(row: Row, report_data: Any) -> None:
     assert report_data == azure.hcl(named).report_data
 
 
-def without_what_follows(data: bytes) -> bytes:
-    """One published file has a line of text after its quote, which is no part of it."""
-    head = 48 + 584
-    return data[: head + 4 + int.from_bytes(data[head : head + 4], "little")]
-
-
-QUOTE_CUT: Neighbours = {"cut": (partial(td_quote, change=lambda data: data[:-1_000]), MALFORMED)}
+QUOTE_CUT: Neighbours = {
+    "cut": (partial(td_quote, change=lambda data: data[:-1_000]), MALFORMED),
+    "report data": (partial(td_quote, change=reported_changed), refused(SIGNATURE, 6)),
+}
 HAND_VERIFIED = "quote sig, QE sig, AK binding, PCK chain to Intel root verified by hand"
 TD_QUOTE = Demand(says=(HAND_VERIFIED,), judge=td_quote, neighbours=QUOTE_CUT)
 TD_REPORT = Demand(
@@ -100,15 +128,32 @@ TDX_ROWS = {
     ),
     "tdx/gtg-quote-v4.bin": Demand(
         says=(HAND_VERIFIED, "v4"),
-        judge=partial(td_quote, change=without_what_follows),
-        neighbours={**QUOTE_CUT, "what follows": (td_quote, MALFORMED)},
+        judge=td_quote,
+        neighbours={**QUOTE_CUT, "what follows": (whole_file, MALFORMED)},
     ),
     "tdx/coco-quote5.bin": TD_QUOTE,
-    "tdx/phala-tdx_quote.bin": TD_QUOTE,
-    "tdx/phala-tdx_quote_outdated.bin": TD_QUOTE,
+    "tdx/phala-tdx_quote.bin": Demand(
+        says=(HAND_VERIFIED, "dcap-qvl UpToDate", "expired 2025-07-21 => reject"),
+        judge=appraised,
+        neighbours={
+            "report data": (partial(appraised, change=reported_changed), refused(SIGNATURE, 6)),
+            "expired": (partial(appraised, now=intel.LATER), refused(Reason.COLLATERAL_EXPIRED, 1)),
+        },
+    ),
+    "tdx/phala-tdx_quote_outdated.bin": Demand(
+        says=(HAND_VERIFIED, "No matching TCB level"),
+        judge=appraised,
+        verdict=refused(Reason.TCB_REFUSED, 7),
+        neighbours={
+            "report data": (partial(appraised, change=reported_changed), refused(SIGNATURE, 6)),
+        },
+    ),
     "tdx/ars-tdx_quote_live.bin": TD_QUOTE,
     # An enclave's quote: no TD's, whatever it is worth.
     "tdx/phala-sgx_quote.bin": Demand(
-        says=(HAND_VERIFIED, "SGX v3"), judge=td_quote, verdict=MALFORMED, neighbours=QUOTE_CUT
+        says=(HAND_VERIFIED, "SGX v3"),
+        judge=whole_file,
+        verdict=NO_TD,
+        neighbours={"cut": (lambda row: parse_td_quote(row.read()[:-1_000]), NO_TD)},
     ),
 }

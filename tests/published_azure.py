@@ -2,7 +2,7 @@
 
 import base64
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from keystead.evidence import azure_cvm as evidence
 from keystead.evidence.envelope import Submission, encode_envelope, parse_envelope
 from keystead.model import EvidenceKind
 from keystead.ports import Attestation
+from tests import published_tdx as intel
 from tests.manifest import VECTORS, manifest_rows
 
 ROWS = {row.file: row for row in manifest_rows("azure")}
@@ -42,7 +43,7 @@ class Machine:
             pcrs={SHA256: self.pcrs},
             certificates=self.certificates,
             td_quote=self.td_quote,
-            collateral=None if self.td_quote is None else {},
+            collateral=None if self.td_quote is None else intel.pieces(),
         )
         return {name: value for name, value in (made | changes).items() if value is not None}
 
@@ -126,6 +127,15 @@ def policy(extra: str = "", *, values: dict[int, bytes] | None = None) -> Apprai
         f"[azure-cvm.pcr_values.sha256]\n{lines}"
         f'[azure-cvm.sev-snp]\nmeasurements = "any"\nminimum_tcb = "any"\n{extra}',
         folder=Path(),
+    )
+
+
+def td_policy() -> AppraisalPolicy:
+    """The same, with rules for TDs alone."""
+    found = policy().azure_cvm
+    assert found is not None
+    return AppraisalPolicy(
+        id="test", version=3, azure_cvm=replace(found, sev_snp=None, tdx=intel.rules())
     )
 
 

@@ -107,6 +107,8 @@ class Reason(StrEnum):
     VMPL_REFUSED = "vmpl_refused"
     MEASUREMENT_MISMATCH = "measurement_mismatch"
     RUNTIME_DATA_MISMATCH = "runtime_data_mismatch"
+    COLLATERAL_UNTRUSTED = "collateral_untrusted"
+    COLLATERAL_EXPIRED = "collateral_expired"
 
     # Binding and identity.
     NO_REGISTRATION_ENTRY = "no_registration_entry"

@@ -17,7 +17,7 @@ from keystead.codec.hcl import parse_hcl_report
 from keystead.codec.maa import parse_claims
 from keystead.codec.nitro import parse_document
 from keystead.codec.snp import Product, parse_endorsement, parse_report, parse_tcb
-from keystead.codec.td_quote import quoted_report_data
+from keystead.codec.td_quote import parse_td_quote
 from keystead.codec.tpm2 import (
     parse_attest,
     parse_pcr_selection,
@@ -30,7 +30,7 @@ from keystead.evidence import kinds
 from keystead.evidence.envelope import parse_envelope
 from keystead.evidence.signed_token import parse_token
 from keystead.model import EvidenceKind
-from tests import azure_builder, event_log_bytes, tpm2_structures
+from tests import azure_builder, event_log_bytes, tdx_builder, tpm2_structures
 from tests.bent_bytes import bent
 from tests.every_kind import DEVICE, GUEST, MACHINE, SAMPLES
 from tests.snp_builder import ask
@@ -98,8 +98,8 @@ PARSERS: dict[str, tuple[Parser, bytes]] = {
     "snp endorsement": (endorsement, GUEST.leaf()),
     "snp TCB": (partial(parse_tcb, product=Product.TURIN), bytes([1, 2, 3, 4, 0, 0, 0, 5])),
     "hcl": (parse_hcl_report, HCL.rstrip(b"\x00")),
-    "td_quote 4": (quoted_report_data, azure_builder.td_quote(bytes(64))),
-    "td_quote 5": (quoted_report_data, azure_builder.td_quote(bytes(64), version=5)),
+    "td_quote 4": (parse_td_quote, tdx_builder.Td().quote()),
+    "td_quote 5": (parse_td_quote, tdx_builder.Td(version=5, extended=True).quote()),
     "certificate": (whole_certificate, ask()),
     "der": (lambda data: tuple(der.elements(data)), ask()),
     "event log": (replayed, LOG),

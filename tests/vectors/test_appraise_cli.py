@@ -1,6 +1,7 @@
 """Real evidence by hand: `keystead envelope` builds it, `keystead appraise` looks at it."""
 
 import json
+import textwrap
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +17,8 @@ from tests import published_azure as azure
 from tests import published_maa as maa
 from tests import published_nitro as nitro
 from tests import published_snp as snp
-from tests.manifest import VECTORS, Row
+from tests import published_tdx as tdx
+from tests.manifest import ROOT, VECTORS, Row
 
 NITRO_POLICY = 'id = "enclaves"\nversion = 1\n[aws-nitro.pcrs]\n0 = "any"\n'
 
@@ -175,3 +177,48 @@ def test_an_azure_machine_is_affirmed_from_its_parts(name: str, tmp_path: Path) 
     assert now is not None
     told = look_at(saved.read_bytes(), policy=azure.policy(), nonce=None, now=now)
     assert (told.status, told.kind) == ("affirmed", EvidenceKind.AZURE_CVM)
+
+
+@pytest.fixture
+def td(tmp_path: Path) -> Callable[[str], list[str]]:
+    """The arguments that build an envelope of a TD quote and its own collateral."""
+
+    def command(name: str) -> list[str]:
+        quote, collateral = tmp_path / "quote.bin", tmp_path / "collateral.json"
+        quote.write_bytes(tdx.raw(name))
+        collateral.write_text(json.dumps(tdx.own_collateral(name)))
+        return ["tdx", "--quote", str(quote), "--collateral", str(collateral)]
+
+    return command
+
+
+def test_the_documents_example_affirms_a_td_quote(
+    look: Look, td: Callable[[str], list[str]]
+) -> None:
+    text = (ROOT / "docs" / "evidence" / "tdx.md").read_text()
+    policy = text.partition("with `tds.toml`:\n\n")[2].partition("\n\nKeystead")[0]
+    assert "--at 2025-06-20T10:16:03Z" in text
+    at = ("--at", rfc3339(tdx.time_of(tdx.PHALA)))
+    status, out, err = look(td(tdx.PHALA), textwrap.dedent(policy), *at)
+    lines = out.partition("\n\n")[0].splitlines()
+    assert [line[7:15].strip() for line in lines] == ["passed"] * 12
+    assert (status, err) == (0, "") and "91eb2b44d141d4ece09f0c75c2c53d24" in out
+    status, out, err = look(td(tdx.PHALA), textwrap.dedent(policy))
+    assert status == 1 and "collateral_expired (step 1)" in err
+
+
+def test_a_td_quote_is_held_to_no_nonce_by_hand(look: Look, td: Callable[[str], list[str]]) -> None:
+    at = ("--at", rfc3339(tdx.time_of(tdx.PHALA)), "--nonce", "00" * 32)
+    status, _, err = look(td(tdx.PHALA), NITRO_POLICY, *at)
+    assert status == 2 and "this tdx evidence shows no challenge" in err
+
+
+def test_a_platform_below_every_level_is_refused(
+    look: Look, td: Callable[[str], list[str]]
+) -> None:
+    text = (ROOT / "docs" / "evidence" / "tdx.md").read_text()
+    policy = text.partition("with `tds.toml`:\n\n")[2].partition("\n\nKeystead")[0]
+    at = ("--at", rfc3339(tdx.time_of(tdx.OUTDATED)), "--json")
+    status, out, _ = look(td(tdx.OUTDATED), textwrap.dedent(policy), *at)
+    told = json.loads(out)
+    assert (status, told["step"], told["reason"], told["claims"]) == (1, 7, "tcb_refused", {})

@@ -9,12 +9,12 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-from keystead.appraisal import azure_cvm, sev_snp, tpm2
+from keystead.appraisal import azure_cvm, dcap, sev_snp, tpm2
 from keystead.appraisal.verifier import appraise_saved
 from keystead.codec import base64url
 from keystead.codec.hcl import HardwareReport, parse_hcl_report
 from keystead.codec.snp import parse_report
-from keystead.codec.td_quote import quoted_report_data
+from keystead.codec.td_quote import parse_td_quote
 from keystead.codec.tpm2 import parse_attest, parse_signature
 from keystead.errors import EvidenceRejected, KeysteadError, Malformed, Reason
 from keystead.evidence import azure_cvm as evidence
@@ -22,6 +22,7 @@ from keystead.evidence import sev_snp as snp_evidence
 from keystead.evidence.envelope import encode_envelope, parse_envelope
 from keystead.evidence.tpm2 import SignedAttest
 from keystead.model import EvidenceKind, Freshness
+from tests import published_tdx as intel
 from tests.published_azure import (
     BUNDLES,
     EMPTY_NONCE,
@@ -40,6 +41,7 @@ from tests.published_azure import (
     policy,
     rsassa,
     saved,
+    td_policy,
 )
 
 # What Microsoft signs its paravisors' identity with: one key a generation.
@@ -213,21 +215,42 @@ def test_a_tdreport_is_about_its_runtime_data(name: str) -> None:
 
 
 def test_the_tds_quote_is_of_the_same_report(vectors: Path) -> None:
-    """What is Keystead's own in it; the quote's signatures are for a DCAP verifier."""
     quote = ROWS[TD_QUOTE].read()
-    assert quoted_report_data(quote) == hcl("azure/coco-aztdx-hcl.bin").report_data
+    found = parse_td_quote(quote)
+    assert found.report.report_data == hcl("azure/coco-aztdx-hcl.bin").report_data
     assert machine(TD_BUNDLE).td_quote == quote
+    assert "sig OK; report_data matches" in ROWS[TD_QUOTE].expected
+    assert found.report.attributes == 0
 
 
-def test_a_tds_links_hold_but_its_hardware_is_not_appraised() -> None:
+def test_a_tds_links_hold_from_the_platforms_key_to_the_vtpms_quote() -> None:
+    """Steps 2 and 3, 5 to 7, and 13 to 19; there is no TCB info of its platform's family here."""
     made = machine(TD_BUNDLE)
     found = evidence.parse(made.submission())
     assert found.td is not None and found.quote is not None and found.pcrs is not None
-    assert found.td.report_data == found.hcl.report_data == found.hcl.runtime_digest
+    assert "quote.reportdata==TDREPORT.reportdata==sha256(runtime json)" in (
+        ROWS[TD_BUNDLE].expected
+    )
+    quote, anchors = found.td.quote, intel.rules().anchors
+    path = dcap.check_pck_chain(quote, found.td.collateral, anchors, intel.MARCH_2026, step=2)
+    said = dcap.check_statements(found.td.collateral, path.anchor, intel.MARCH_2026, step=3)
+    dcap.check_attestation_key(quote, path.key, step=5)
+    dcap.check_quoting_enclave(quote, said.qe_identity, step=6)
+    dcap.check_quote_signature(quote, step=7)
+    azure_cvm.check_runtime_data(found.hcl)
+    azure_cvm.check_same_report(found)
     azure_cvm.check_quote_signature(azure_cvm.check_ak(found.hcl), found.quote)
     info = tpm2.check_quote_type(found.quote)
     tpm2.check_composite(info, found.pcrs, algorithm=SHA256, step=19)
+
+
+def test_a_td_without_tcb_info_of_its_family_is_refused() -> None:
+    made = machine(TD_BUNDLE)
     assert refusal(TD_BUNDLE, made) == (Reason.KIND_UNSUPPORTED, 1)
+    told = refusal(TD_BUNDLE, made, policy=td_policy(), now=intel.MARCH_2026)
+    assert told == (Reason.ENDORSEMENT_MISMATCH, 4)
+    told = refusal(TD_BUNDLE, made, policy=td_policy())
+    assert told == (Reason.COLLATERAL_EXPIRED, 2)
 
 
 @pytest.mark.parametrize(

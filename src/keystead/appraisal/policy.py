@@ -69,6 +69,7 @@ from keystead.appraisal.policy_tables import (
     wrong,
 )
 from keystead.appraisal.sev_snp_policy import SnpPolicy, SnpTable, snp_policy
+from keystead.appraisal.tdx_policy import TdxPolicy, TdxTable, tdx_policy
 from keystead.codec.hashes import HashAlgorithm
 from keystead.codec.toml_lines import line_of
 from keystead.codec.tpm2 import PcrSelection
@@ -119,6 +120,7 @@ class AppraisalPolicy:
     aws_nitro: NitroPolicy | None = None
     app_attest: AppAttestPolicy | None = None
     sev_snp: SnpPolicy | None = None
+    tdx: TdxPolicy | None = None
     azure_cvm: AzureCvmPolicy | None = None
     oidc: OidcPolicy | None = None
     maa: MaaPolicy | None = None
@@ -174,6 +176,7 @@ def parse_policy(data: bytes | str, *, folder: Path) -> AppraisalPolicy:
         aws_nitro=None if nitro is None else nitro_policy(nitro, folder),
         app_attest=None if app is None else app_attest_policy(app, folder),
         sev_snp=None if snp is None else snp_policy(snp, folder, max_age_s=snp.max_age_s),
+        tdx=None if table.tdx is None else tdx_policy(table.tdx, folder),
         azure_cvm=None if azure is None else azure_cvm_policy(azure, folder),
         oidc=None if table.oidc is None else oidc_policy(table.oidc, folder),
         maa=None if table.maa is None else maa_policy(table.maa, folder),
@@ -248,6 +251,7 @@ class _PolicyTable(_Table, frozen=True):
     aws_nitro: NitroTable | None = msgspec.field(name="aws-nitro", default=None)
     app_attest: AppAttestTable | None = msgspec.field(name="app-attest", default=None)
     sev_snp: SnpTable | None = msgspec.field(name="sev-snp", default=None)
+    tdx: TdxTable | None = None
     azure_cvm: AzureCvmTable | None = msgspec.field(name="azure-cvm", default=None)
     oidc: OidcTable | None = None
     maa: MaaTable | None = None

@@ -1,7 +1,8 @@
-"""Certificate revocation lists (RFC 5280 §5) that the operator gives to a policy.
+"""Certificate revocation lists (RFC 5280 §5), given to a policy or sent with the evidence.
 
-AMD publishes one a root. A list is believed of the CA whose key signed it, from its thisUpdate to
-its nextUpdate: one that has run out revokes nobody and clears nobody, so paths end with it.
+AMD publishes one a root, Intel one a CA. A list is believed of the CA whose key signed it, from its
+thisUpdate to its nextUpdate: one that has run out revokes nobody and clears nobody, so paths end
+with it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Final
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from keystead.appraisal.path import Untrusted
@@ -36,7 +38,7 @@ class RevocationList:
     next_update: int
     crl: x509.CertificateRevocationList = field(repr=False)
 
-    def check(self, serial: int, *, key: RSAPublicKey) -> tuple[int, int]:
+    def check(self, serial: int, *, key: RSAPublicKey | EllipticCurvePublicKey) -> tuple[int, int]:
         """From when to when the list says that ``serial`` is not revoked, Unix seconds.
 
         ``key`` is the issuer's. ``Revoked``; ``Untrusted`` for a list that this key did not sign.

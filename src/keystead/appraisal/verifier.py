@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from keystead.appraisal import app_attest, aws_nitro, azure_cvm, maa, oidc, sev_snp, tpm2
+from keystead.appraisal import app_attest, aws_nitro, azure_cvm, maa, oidc, sev_snp, tdx, tpm2
 from keystead.appraisal.issuer_keys import NO_KEYS, IssuerKeys
 from keystead.appraisal.policy import AppraisalPolicy
 from keystead.appraisal.result import AttestationResult
@@ -16,6 +16,7 @@ from keystead.evidence import azure_cvm as azure_cvm_evidence
 from keystead.evidence import maa as maa_evidence
 from keystead.evidence import oidc as oidc_evidence
 from keystead.evidence import sev_snp as sev_snp_evidence
+from keystead.evidence import tdx as tdx_evidence
 from keystead.evidence import tpm2 as tpm2_evidence
 from keystead.evidence.envelope import Submission
 from keystead.model import EvidenceKind
@@ -50,6 +51,11 @@ def _saved_sev_snp(submission: Submission, policy: AppraisalPolicy, now: int) ->
     return sev_snp.conclude(sev_snp.appraise(evidence, policy=policy, nonce=None, now=now))
 
 
+def _saved_tdx(submission: Submission, policy: AppraisalPolicy, now: int) -> AttestationResult:
+    evidence = tdx_evidence.parse(submission)
+    return tdx.conclude(tdx.appraise(evidence, policy=policy, nonce=None, now=now))
+
+
 def _saved_oidc(
     submission: Submission, policy: AppraisalPolicy, now: int, keys: IssuerKeys
 ) -> AttestationResult:
@@ -76,6 +82,7 @@ SAVED: Final[Mapping[EvidenceKind, Appraiser]] = {
     EvidenceKind.AWS_NITRO: _saved_aws_nitro,
     EvidenceKind.APP_ATTEST: _saved_app_attest,
     EvidenceKind.SEV_SNP: _saved_sev_snp,
+    EvidenceKind.TDX: _saved_tdx,
     EvidenceKind.AZURE_CVM: _saved_azure_cvm,
 }
 """How saved evidence of each kind is appraised, with nobody left to ask."""

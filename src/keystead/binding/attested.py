@@ -22,6 +22,7 @@ from keystead.appraisal import (
     maa,
     oidc,
     sev_snp,
+    tdx,
     tpm2,
 )
 from keystead.appraisal.issuer_keys import NO_KEYS, IssuerKeys
@@ -33,6 +34,7 @@ from keystead.binding import azure_cvm as azure_cvm_binding
 from keystead.binding import maa as maa_binding
 from keystead.binding import oidc as oidc_binding
 from keystead.binding import sev_snp as sev_snp_binding
+from keystead.binding import tdx as tdx_binding
 from keystead.binding import tpm2 as tpm2_binding
 from keystead.binding.certified_key import CertifiedKey
 from keystead.errors import EvidenceRejected, Malformed, Reason
@@ -42,6 +44,7 @@ from keystead.evidence import azure_cvm as azure_cvm_evidence
 from keystead.evidence import maa as maa_evidence
 from keystead.evidence import oidc as oidc_evidence
 from keystead.evidence import sev_snp as sev_snp_evidence
+from keystead.evidence import tdx as tdx_evidence
 from keystead.evidence import tpm2 as tpm2_evidence
 from keystead.evidence.envelope import Submission, parse_envelope
 from keystead.evidence.signed_token import SignedToken
@@ -123,6 +126,19 @@ def _sev_snp(submission: Submission, key: PublicJwk, asked: Question) -> Atteste
     return Attested(
         result=result,
         certified=sev_snp_binding.bind_key(
+            evidence, result, key=key, issuer=asked.issuer, nonce=asked.nonce
+        ),
+    )
+
+
+def _tdx(submission: Submission, key: PublicJwk, asked: Question) -> Attested:
+    evidence = tdx_evidence.parse(submission)
+    result = tdx.conclude(
+        tdx.appraise(evidence, policy=asked.policy, nonce=asked.nonce, now=asked.now)
+    )
+    return Attested(
+        result=result,
+        certified=tdx_binding.bind_key(
             evidence, result, key=key, issuer=asked.issuer, nonce=asked.nonce
         ),
     )
@@ -228,6 +244,7 @@ def _app_assertion(submission: Submission, key: PublicJwk, asked: Question) -> A
 ATTESTERS: Final[Mapping[EvidenceKind, Attester]] = {
     EvidenceKind.AWS_NITRO: _aws_nitro,
     EvidenceKind.SEV_SNP: _sev_snp,
+    EvidenceKind.TDX: _tdx,
     EvidenceKind.AZURE_CVM: _azure_cvm,
     EvidenceKind.MAA: _maa,
     EvidenceKind.APP_ATTEST: _app_attest,

@@ -32,6 +32,7 @@ FIRST_STEP: Final[Mapping[EvidenceKind, int]] = {
     EvidenceKind.TPM2: 24,
     EvidenceKind.AWS_NITRO: 10,
     EvidenceKind.SEV_SNP: 14,
+    EvidenceKind.TDX: 15,
     EvidenceKind.AZURE_CVM: 30,
     EvidenceKind.MAA: 17,
     EvidenceKind.APP_ATTEST: 11,

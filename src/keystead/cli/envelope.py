@@ -135,6 +135,7 @@ MEMBERS: Final[Mapping[EvidenceKind, tuple[Member, ...]]] = {
     EvidenceKind.TDX: (
         Member(place="quote", read=_binary, what="the DCAP quote", required=True),
         Member(place="collateral", read=_object, what="JSON of DCAP verifiers", required=True),
+        Member(place="event_log", read=_binary, what="the firmware's, ACPI's CCEL"),
     ),
     EvidenceKind.AZURE_CVM: (
         Member(place="hcl_report", read=_binary, what="of the vTPM's NV index", required=True),

@@ -40,6 +40,7 @@ DIGITAL_SIGNATURE: Final = 0
 KEY_ENCIPHERMENT: Final = 2
 KEY_AGREEMENT: Final = 4
 KEY_CERT_SIGN: Final = 5
+CRL_SIGN: Final = 6
 
 # A time in its one DER form (RFC 5280 §4.1.2.5): UTCTime up to 2049, GeneralizedTime from then on.
 _UTC_TIME: Final = 0x17

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from keystead.codec import base64url, json
+from keystead.codec.dcap_collateral import Collateral, parse_collateral
 from keystead.codec.hcl import MAX_HCL_BYTES, HardwareReport, HclReport, parse_hcl_report
 from keystead.codec.json import JSON
-from keystead.codec.td_quote import MAX_QUOTE_BYTES, quoted_report_data
+from keystead.codec.td_quote import TdQuote
 from keystead.codec.tpm2 import PcrValues, PublicArea
 from keystead.errors import Malformed, Reason
 from keystead.evidence.envelope import Submission
 from keystead.evidence.sev_snp import read_certificates
+from keystead.evidence.tdx import read_td_quote
 from keystead.evidence.tpm2 import (
     SignedAttest,
     encode_attestation,
@@ -34,14 +36,10 @@ _MEMBERS: Final[Mapping[HardwareReport, frozenset[str]]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TdEndorsement:
-    """What vouches for a TDREPORT, which is only MACed: a quote, and Intel's collateral for it.
+    """What vouches for a TDREPORT, which is only MACed: a quote, and Intel's collateral for it."""
 
-    ``report_data`` is the quote's; ``collateral`` is the JSON that DCAP verifiers take.
-    """
-
-    quote: bytes
-    report_data: bytes
-    collateral: Mapping[str, JSON]
+    quote: TdQuote
+    collateral: Collateral = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,9 +117,7 @@ def encode(
 def _td(members: Mapping[str, JSON]) -> TdEndorsement:
     if "td_quote" not in members:
         raise Malformed(Reason.MALFORMED, "a TDREPORT without td_quote")
-    quote = json.get_bytes(members, "td_quote", max_bytes=MAX_QUOTE_BYTES)
     return TdEndorsement(
-        quote=quote,
-        report_data=quoted_report_data(quote),
-        collateral=json.get_object(members, "collateral"),
+        quote=read_td_quote(members, "td_quote"),
+        collateral=parse_collateral(json.get_object(members, "collateral")),
     )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Final, TypeAlias
 
 from keystead.errors import Malformed, Reason
-from keystead.evidence import app_attest, aws_nitro, azure_cvm, maa, oidc, sev_snp, tpm2
+from keystead.evidence import app_attest, aws_nitro, azure_cvm, maa, oidc, sev_snp, tdx, tpm2
 from keystead.evidence.app_attest import AppAttestEvidence
 from keystead.evidence.aws_nitro import NitroEvidence
 from keystead.evidence.azure_cvm import AzureCvmEvidence
@@ -14,6 +14,7 @@ from keystead.evidence.envelope import Submission
 from keystead.evidence.maa import MaaEvidence
 from keystead.evidence.oidc import OidcEvidence
 from keystead.evidence.sev_snp import SnpEvidence
+from keystead.evidence.tdx import TdxEvidence
 from keystead.evidence.tpm2 import Tpm2Evidence
 from keystead.model import EvidenceKind
 
@@ -22,6 +23,7 @@ Evidence: TypeAlias = (
     | NitroEvidence
     | AppAttestEvidence
     | SnpEvidence
+    | TdxEvidence
     | OidcEvidence
     | MaaEvidence
     | AzureCvmEvidence
@@ -33,6 +35,7 @@ KINDS: Final[Mapping[EvidenceKind, Callable[[Submission], Evidence]]] = {
     EvidenceKind.AWS_NITRO: aws_nitro.parse,
     EvidenceKind.APP_ATTEST: app_attest.parse,
     EvidenceKind.SEV_SNP: sev_snp.parse,
+    EvidenceKind.TDX: tdx.parse,
     EvidenceKind.AZURE_CVM: azure_cvm.parse,
     EvidenceKind.OIDC: oidc.parse,
     EvidenceKind.MAA: maa.parse,

@@ -24,9 +24,15 @@ from keystead.ports import Clock, Store
 from keystead.service.trail import Trail
 
 OF_THE_CONVERSATION = frozenset(
-    {Reason.CHALLENGE_EXPIRED, Reason.NONCE_MISMATCH, Reason.KEY_UNKNOWN}
+    {
+        Reason.CHALLENGE_EXPIRED,
+        Reason.NONCE_MISMATCH,
+        Reason.KEY_UNKNOWN,
+        Reason.COLLATERAL_EXPIRED,
+    }
 )
-"""Refusals that say nothing of the machine: late, out of step, or by a key set that is behind."""
+"""Refusals that say nothing of the machine: late, out of step, by a key set that is behind, or with
+a maker's statements that have run out."""
 
 
 class Refusals:

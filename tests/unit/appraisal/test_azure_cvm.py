@@ -6,6 +6,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from keystead.appraisal import azure_cvm
+from keystead.appraisal.anchors import AnchorSet
 from keystead.appraisal.policy import AppraisalPolicy
 from keystead.appraisal.result import AttestationResult
 from keystead.codec.hashes import HashAlgorithm
@@ -17,16 +18,15 @@ from tests.azure_builder import (
     PCRS,
     REQUIRED,
     SHA256,
-    TDX,
     Machine,
     hcl_report,
     other_key,
     runtime_data,
-    td_quote,
-    td_report,
 )
 from tests.device_chains import NOW, curve_key
+from tests.intel_builder import OTHER_FMSPC, collateral, tcb_info
 from tests.snp_builder import NONCE, Guest, ca, rsa_key
+from tests.tdx_builder import MRTD, Td
 
 MACHINE = Machine()
 NAMED = {SHA256: {index: frozenset({value}) for index, value in PCRS[SHA256].items()}}
@@ -104,21 +104,9 @@ def test_refuses_evidence_without_a_quote(member: str) -> None:
     assert refusal(evidence) == (Reason.EVIDENCE_MEMBER_MISSING, 1)
 
 
-def td_evidence() -> AzureCvmEvidence:
-
-    runtime = runtime_data()
-    said = hashlib.sha256(runtime).digest() + bytes(32)
-    return MACHINE.evidence(
-        hcl_report=hcl_report(td_report(said), runtime, kind=TDX, version=2),
-        certificates=(),
-        td_quote=td_quote(said),
-        collateral={},
-    )
-
-
 def test_refuses_hardware_without_rules() -> None:
-    assert refusal(td_evidence()) == (Reason.KIND_UNSUPPORTED, 1)
-    assert refusal(policy=MACHINE.policy(sev_snp=None)) == (Reason.KIND_UNSUPPORTED, 1)
+    assert refusal(MACHINE.td_evidence()) == (Reason.KIND_UNSUPPORTED, 1)
+    assert refusal(policy=MACHINE.td_policy()) == (Reason.KIND_UNSUPPORTED, 1)
 
 
 @pytest.mark.parametrize(
@@ -221,3 +209,66 @@ def test_results_are_tied_to_machine_and_quote() -> None:
     assert one.attester == appraised().attester != other.attester
     assert REQUIRED.as_mapping() == {SHA256: (0, 2, 4, 7)}
     assert rsa_key("vTPM AK") is MACHINE.ak
+
+
+# --- on Intel's hardware -------------------------------------------------------------------------
+
+
+def td_refusal(policy: AppraisalPolicy | None = None, **changes: Any) -> tuple[Reason, int | None]:
+    return refusal(MACHINE.td_evidence(**changes), policy or MACHINE.td_policy())
+
+
+@pytest.mark.parametrize("td", [Td(), Td(version=5, extended=True)])
+def test_affirms_a_td_whose_links_hold(td: Td) -> None:
+    result = appraised(MACHINE.td_evidence(td=td), MACHINE.td_policy(pcr_values=NAMED))
+    assert (result.kind, result.hardware) == (EvidenceKind.AZURE_CVM, True)
+    assert result.measurements["mrtd"] == MRTD.hex()
+    assert result.claims["tcb_status"] == "UpToDate"
+    assert result.claims["paravisor_pinned"] is True and result.boot_pinned
+    assert result.pcrs["sha256"][7] == PCRS[SHA256][7].hex()
+
+
+def test_a_td_without_sept_ve_disable_is_affirmed_and_said_to_be_one() -> None:
+    evidence = MACHINE.td_evidence(td=Td(attributes=0))
+    assert appraised(evidence, MACHINE.td_policy()).claims["sept_ve_disable"] is False
+
+
+def test_a_td_that_the_policy_does_not_know_pins_nothing() -> None:
+    loose = MACHINE.td_policy(tdx={"values": {}}, pcr_values=NAMED)
+    result = appraised(MACHINE.td_evidence(), loose)
+    assert result.claims["paravisor_pinned"] is False and not result.boot_pinned
+
+
+def test_a_debug_td_pins_nothing() -> None:
+    evidence = MACHINE.td_evidence(td=Td(attributes=1))
+    assert refusal(evidence, MACHINE.td_policy()) == (Reason.DEBUG_MODE, 10)
+    known = {"values": {"mrtd": frozenset({MRTD})}, "allow_debug": True}
+    result = appraised(evidence, MACHINE.td_policy(tdx=known, pcr_values=NAMED))
+    assert (result.debug, result.boot_pinned) == (True, False)
+    assert result.claims["paravisor_pinned"] is False
+
+
+def test_the_tds_steps_are_one_number_higher() -> None:
+    stranger = collateral(identity_signer="stranger")
+    assert td_refusal(collateral=stranger) == (Reason.COLLATERAL_UNTRUSTED, 3)
+    other = collateral(info=tcb_info(fmspc=OTHER_FMSPC))
+    assert td_refusal(collateral=other) == (Reason.ENDORSEMENT_MISMATCH, 4)
+    late = MACHINE.td_policy(tdx={"minimum_tcb_evaluation": 18})
+    assert td_refusal(late) == (Reason.TCB_REFUSED, 9)
+    unknown = MACHINE.td_policy(tdx={"values": {"mrtd": frozenset({bytes(48)})}})
+    assert td_refusal(unknown) == (Reason.MEASUREMENT_MISMATCH, 11)
+    owned = MACHINE.td_policy(tdx={"values": {"mrowner": frozenset({bytes(48)})}})
+    assert td_refusal(owned) == (Reason.MEASUREMENT_MISMATCH, 12)
+    no_root = AnchorSet(anchors=())
+    assert td_refusal(MACHINE.td_policy(tdx={"anchors": no_root})) == (Reason.CHAIN_UNTRUSTED, 2)
+
+
+def test_quote_report_and_runtime_data_are_about_one_thing() -> None:
+    other = hashlib.sha256(b"other").digest() + bytes(32)
+    for changes in ({"said": other}, {"reported": other}, {"said": other, "reported": other}):
+        assert td_refusal(**changes) == (Reason.RUNTIME_DATA_MISMATCH, 13)
+
+
+def test_a_vtpms_quote_by_another_key_is_refused_on_a_td_too() -> None:
+    strange = MACHINE.quote(key=other_key())
+    assert td_refusal(quote=strange) == (Reason.QUOTE_SIGNATURE, 15)

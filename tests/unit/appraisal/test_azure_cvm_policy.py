@@ -13,6 +13,10 @@ ONE = "c0" * 32
 PCRS = "[azure-cvm.required_pcrs]\nsha256 = [0, 7]\n"
 VALUES = f'[azure-cvm.pcr_values.sha256]\n0 = ["{ONE}"]\n7 = "any"\n'
 SNP = '[azure-cvm.sev-snp]\nmeasurements = "any"\nminimum_tcb = "any"\n'
+TDX = "[azure-cvm.tdx]\nminimum_tcb_evaluation = 17\n" + "".join(
+    f'{name} = "any"\n'
+    for name in ("mrtd", "rtmr0", "rtmr1", "rtmr2", "rtmr3", "mrconfigid", "mrownerconfig")
+)
 KEYS = f'id_key_digests = ["{"49" * 48}"]\n'
 
 
@@ -44,6 +48,13 @@ def test_one_age_is_for_all_of_it() -> None:
     assert "max_age_s" in refusal(PCRS + VALUES + SNP + "max_age_s = 60\n").detail
 
 
+def test_reads_rules_for_tds_alone() -> None:
+    found = rules(PCRS + VALUES + TDX + 'mrowner = "any"\n')
+    assert found.sev_snp is None and found.tdx is not None
+    assert (found.tdx.minimum_tcb_evaluation, found.tdx.max_age_s) == (17, 3_600)
+    assert not found.tdx.code_pinned
+
+
 @pytest.mark.parametrize(
     ("text", "entry"),
     [
@@ -52,6 +63,7 @@ def test_one_age_is_for_all_of_it() -> None:
         (PCRS + SNP, "azure-cvm.pcr_values.sha256.0"),
         (PCRS + VALUES.replace("7 = ", "8 = ") + SNP, "azure-cvm.pcr_values.sha256.7"),
         (PCRS + VALUES.replace(f'["{ONE}"]', "[]") + SNP, "azure-cvm.pcr_values.sha256.0"),
+        (PCRS + VALUES + SNP + "[azure-cvm.tdx]\n", "azure-cvm.tdx.minimum_tcb_evaluation"),
         (PCRS + VALUES + "[azure-cvm.sev-snp]\n", "azure-cvm.sev-snp.measurements"),
         (PCRS + VALUES + SNP.replace('minimum_tcb = "any"', ""), "azure-cvm.sev-snp.minimum_tcb"),
     ],
@@ -70,7 +82,8 @@ def test_silence_allows_nothing(text: str, entry: str) -> None:
         (PCRS + VALUES + "24 = " + '"any"\n' + SNP, "azure-cvm.pcr_values.sha256.24"),
         (PCRS + VALUES + "4 = " + '"any"\n' + SNP, "azure-cvm.pcr_values.sha256.4"),
         (PCRS + VALUES + SNP + 'host_data = ["00"]\n', "azure-cvm.sev-snp.host_data"),
-        (PCRS + VALUES + SNP + "[azure-cvm.tdx]\n", "tdx"),
+        (PCRS + VALUES + TDX + 'mrowner = ["00"]\n', "azure-cvm.tdx.mrowner"),
+        (PCRS + VALUES + TDX + "[azure-cvm.tdx.event_log]\n", "event_log"),
     ],
 )
 def test_a_wrong_entry_is_named(text: str, entry: str) -> None:

@@ -13,17 +13,20 @@ from keystead.appraisal import (
     azure_cvm,
     policy,
     sev_snp,
+    tdx,
     tpm2,
 )
 from keystead.appraisal.app_attest_policy import AppAttestTable
 from keystead.appraisal.aws_nitro_policy import NitroTable
 from keystead.appraisal.azure_cvm_policy import AzureCvmTable
 from keystead.appraisal.sev_snp_policy import SnpTable
+from keystead.appraisal.tdx_policy import TdxTable
 from keystead.binding import app_attest as key_of_app_attest
 from keystead.binding import aws_nitro as key_of_nitro
 from keystead.binding import azure_cvm as key_of_azure
 from keystead.binding import binder, issuer_proof
 from keystead.binding import sev_snp as key_of_snp
+from keystead.binding import tdx as key_of_td
 from keystead.binding import tpm2 as certification
 from keystead.errors import Reason
 from keystead.identity.entries import IDENTIFYING
@@ -92,6 +95,8 @@ def test_the_documentation_has_a_row_for_every_policy_entry() -> None:
         ("app-attest", "Assertions", app_attest_assertion, 15, 17),
         ("sev-snp", "The appraisal", sev_snp, 1, 11),
         ("sev-snp", "The key", key_of_snp, 12, 13),
+        ("tdx", "The appraisal", tdx, 1, 12),
+        ("tdx", "The key", key_of_td, 13, 14),
         ("azure-cvm", "The appraisal", azure_cvm, 1, 20),
         ("azure-cvm", "The key", key_of_azure, 21, 29),
     ],
@@ -126,6 +131,7 @@ def test_every_kind_ends_with_the_steps_of_its_entry(kind: EvidenceKind) -> None
         ("aws-nitro", NitroTable),
         ("app-attest", AppAttestTable),
         ("sev-snp", SnpTable),
+        ("tdx", TdxTable),
         ("azure-cvm", AzureCvmTable),
     ],
 )

@@ -55,6 +55,16 @@ def test_nothing_is_said_of_a_key_in_a_vtpm_that_nobody_knows() -> None:
     assert bound(evidence, result).protection is Protection.NONE
 
 
+@pytest.mark.parametrize("known", [True, False], ids=["known", "unknown"])
+def test_on_a_td_a_certified_key_is_its_paravisors(known: bool) -> None:
+    evidence = MACHINE.td_evidence()
+    policy = MACHINE.td_policy(tdx=None if known else {"values": {}})
+    appraisal = azure_cvm.appraise(evidence, policy=policy, nonce=NONCE, now=NOW)
+    certified = bound(evidence, azure_cvm.conclude(appraisal))
+    assert certified.key == MACHINE.jwk
+    assert certified.protection is (Protection.MEASURED_CODE if known else Protection.NONE)
+
+
 def test_binds_the_key_that_the_quote_names() -> None:
     certified = bound(MACHINE.naming())
     assert certified.key == MACHINE.jwk

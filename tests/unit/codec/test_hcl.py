@@ -6,9 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keystead.codec.hcl import MAX_HCL_BYTES, HardwareReport, parse_hcl_report
-from keystead.codec.td_quote import MAX_QUOTE_BYTES, quoted_report_data
 from keystead.errors import Malformed, Reason
-from tests.azure_builder import TDX, hcl_report, runtime_data, td_quote, td_report
+from tests.azure_builder import TDX, hcl_report, runtime_data, td_report
 from tests.snp_builder import Guest, rsa_key
 
 RUNTIME = runtime_data()
@@ -120,39 +119,9 @@ def test_configurations_of_other_shapes_are_left_out() -> None:
         assert found.configuration == wanted
 
 
-@pytest.mark.parametrize("version", [4, 5])
-def test_reads_what_a_quote_is_about(version: int) -> None:
-    quote = td_quote(SAID, version=version)
-    assert quoted_report_data(quote) == quoted_report_data(quote + bytes(80)) == SAID
-    for size in range(len(quote)):
-        with pytest.raises(Malformed):
-            quoted_report_data(quote[:size])
-    with pytest.raises(Malformed):
-        quoted_report_data(quote + b"\x01")
-
-
-@pytest.mark.parametrize("at", [0, 2, 4, 7])
-def test_refuses_a_quote_of_another_kind(at: int) -> None:
-    quote = bytearray(td_quote(SAID))
-    quote[at] ^= 0x20
-    with pytest.raises(Malformed):
-        quoted_report_data(bytes(quote))
-
-
-def test_refuses_a_quote_with_another_body_or_too_large() -> None:
-    quote = bytearray(td_quote(SAID, version=5))
-    quote[48] = 9
-    with pytest.raises(Malformed):
-        quoted_report_data(bytes(quote))
-    with pytest.raises(Malformed):
-        quoted_report_data(td_quote(SAID) + bytes(MAX_QUOTE_BYTES))
-
-
 @given(data=st.binary(max_size=64), at=st.integers(0, 0x4D4), kind=st.sampled_from([2, TDX]))
 def test_nothing_but_malformed_comes_out(data: bytes, at: int, kind: int) -> None:
     report = hcl_report(REPORT, RUNTIME, kind=kind)
     for bent in (data, report[:at] + data + report[at + len(data) :]):
         with contextlib.suppress(Malformed):
             assert parse_hcl_report(bent).raw == bent
-        with contextlib.suppress(Malformed):
-            assert len(quoted_report_data(bent)) == 64

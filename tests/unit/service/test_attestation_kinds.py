@@ -39,6 +39,7 @@ KINDS = list(WORKLOADS)
 PROTECTION = {
     "aws-nitro": Protection.NONE,  # the builder's policy says "any" of the image
     "sev-snp": Protection.MEASURED_CODE,
+    "tdx": Protection.NONE,
     "azure-cvm": Protection.MEASURED_CODE,
     "app-attest": Protection.NONE,
     "maa": Protection.NONE,

@@ -1,0 +1,183 @@
+"""From Intel's certificates to its root: PCK → PCK CA → root, or TCB Signing → root.
+
+The chains come whole and in order, root last, so no path has to be searched. Of X.509 the steps of
+RFC 5280 §6.1 that they need are here: names, signatures, validity, BasicConstraints, keyCertSign,
+critical extensions, and revocation lists, which Intel has for every CA and which are never left
+out. All of Intel's keys are on P-256, all its signatures over SHA-256.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Final
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.x509.oid import NameOID
+
+from keystead.appraisal.anchors import Anchor, AnchorSet, pem_certificates
+from keystead.appraisal.path import Untrusted
+from keystead.appraisal.revocation_lists import RevocationList, parse_revocation_list
+from keystead.codec.certificate import (
+    BASIC_CONSTRAINTS,
+    CRL_SIGN,
+    DIGITAL_SIGNATURE,
+    KEY_CERT_SIGN,
+    KEY_USAGE,
+    Certificate,
+    parse_certificate,
+)
+from keystead.codec.pck import PckTcb, parse_pck_extension
+from keystead.errors import Malformed
+
+TCB_SIGNER: Final = "Intel SGX TCB Signing"
+"""Whose signature counts on TCB info and enclave identities: no platform's key has this name."""
+
+_PCK_CHAIN: Final = 3
+_SIGNER_CHAIN: Final = 2
+_UNDERSTOOD: Final = frozenset({BASIC_CONSTRAINTS, KEY_USAGE})
+_UNREADABLE: Final = (
+    Malformed,
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
+
+
+class NotInForce(Untrusted):
+    """A revocation list has run out, or is not yet to be believed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PckPath:
+    """A platform's key, what its certificate says of the platform, and whose root that ends at."""
+
+    anchor: Anchor
+    key: EllipticCurvePublicKey = field(repr=False)
+    tcb: PckTcb
+
+
+@dataclass(frozen=True, slots=True)
+class _Link:
+    """A certificate, to us and to ``cryptography``."""
+
+    parsed: Certificate
+    loaded: x509.Certificate
+
+
+def pck_path(
+    chain: bytes, *, root_crl: bytes, pck_crl: bytes, anchors: AnchorSet, at: int
+) -> PckPath:
+    """The path of a quote's chain (PEM) at ``at`` (Unix seconds).
+
+    ``Untrusted``; its ``Revoked`` and ``NotInForce`` where a revocation list is why.
+
+    ``root_crl`` and ``pck_crl`` are the lists (DER) of the root and of the CA below it.
+    """
+    try:
+        leaf, authority, root = links = _links(chain, _PCK_CHAIN)
+        anchor = _anchor(root, anchors)
+        _check_links(links, at)
+        _check_not_revoked(authority, root, root_crl, at)
+        _check_not_revoked(leaf, authority, pck_crl, at)
+        tcb = parse_pck_extension(leaf.parsed.extensions)
+    except _UNREADABLE as error:
+        raise Untrusted(f"a chain that does not parse: {error}") from error
+    return PckPath(anchor=anchor, key=_key(leaf), tcb=tcb)
+
+
+def signer_key(chain: bytes, *, root_crl: bytes, anchor: Anchor, at: int) -> EllipticCurvePublicKey:
+    """The key that signs Intel's statements, by its chain (PEM) to ``anchor``; ``Untrusted``."""
+    try:
+        leaf, root = links = _links(chain, _SIGNER_CHAIN)
+        _anchor(root, AnchorSet(anchors=(anchor,)))
+        _check_links(links, at)
+        _check_not_revoked(leaf, root, root_crl, at)
+        names = leaf.loaded.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+        if [each.value for each in names] != [TCB_SIGNER]:
+            raise Untrusted("not the certificate of whoever signs TCB info")
+    except _UNREADABLE as error:
+        raise Untrusted(f"a chain that does not parse: {error}") from error
+    return _key(leaf)
+
+
+def _links(chain: bytes, size: int) -> list[_Link]:
+    ders = list(pem_certificates(chain))
+    if len(ders) != size:
+        raise Untrusted(f"a chain of {len(ders)} certificates, not {size}")
+    return [_Link(parse_certificate(der), x509.load_der_x509_certificate(der)) for der in ders]
+
+
+def _anchor(root: _Link, anchors: AnchorSet) -> Anchor:
+    anchor = anchors.by_hash(hashlib.sha256(root.parsed.raw).digest())
+    if anchor is None:
+        raise Untrusted("the chain does not end at an anchor")
+    return anchor
+
+
+def _check_links(links: Sequence[_Link], at: int) -> None:
+    for link in links:
+        start, end = link.parsed.valid_from_to()
+        if not start <= at <= end:
+            raise Untrusted(f"{at} is outside {start} to {end}")
+        _key(link)
+    for subject, issuer in pairwise(links):
+        _check_extensions(subject)
+        if not issuer.parsed.is_ca() or KEY_CERT_SIGN not in (issuer.parsed.key_usage() or ()):
+            raise Untrusted("a CA that is not for certificates")
+        _check_signed(subject, issuer)
+    leaf = links[0].parsed
+    usage = leaf.key_usage() or frozenset()
+    if leaf.is_ca() or KEY_CERT_SIGN in usage or DIGITAL_SIGNATURE not in usage:
+        raise Untrusted("a leaf that is a CA, or not for signatures")
+
+
+def _check_extensions(link: _Link) -> None:
+    for name, extension in link.parsed.extensions.items():
+        if extension.critical and name not in _UNDERSTOOD:
+            raise Untrusted(f"critical extension {name}")
+
+
+def _check_signed(subject: _Link, issuer: _Link) -> None:
+    if not isinstance(subject.loaded.signature_hash_algorithm, SHA256):
+        raise Untrusted("a signature that is not over SHA-256")
+    if subject.parsed.issuer != issuer.parsed.subject:
+        raise Untrusted("a certificate of another issuer")
+    try:
+        subject.loaded.verify_directly_issued_by(issuer.loaded)
+    except InvalidSignature:
+        raise Untrusted("a certificate that its issuer did not sign") from None
+
+
+def _check_not_revoked(subject: _Link, issuer: _Link, crl: bytes, at: int) -> None:
+    """By the issuer's list, which is there, its own, signed and in force."""
+    listed = _revocation_list(crl)
+    if CRL_SIGN not in (issuer.parsed.key_usage() or ()):
+        raise Untrusted("a CA that is not for revocation lists")
+    if listed.issuer != issuer.parsed.subject:
+        raise Untrusted("a revocation list of another CA")
+    start, end = listed.check(subject.parsed.serial, key=_key(issuer))
+    if not start <= at <= end:
+        raise NotInForce(f"a revocation list from {start} to {end}, not {at}")
+
+
+def _revocation_list(data: bytes) -> RevocationList:
+    listed = parse_revocation_list(data)
+    if not isinstance(listed.crl.signature_hash_algorithm, SHA256):
+        raise Untrusted("a revocation list whose signature is not over SHA-256")
+    return listed
+
+
+def _key(link: _Link) -> EllipticCurvePublicKey:
+    key = link.loaded.public_key()
+    if not isinstance(key, EllipticCurvePublicKey) or not isinstance(key.curve, SECP256R1):
+        raise Untrusted("a key that is not on P-256")
+    return key
