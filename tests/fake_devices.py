@@ -44,6 +44,8 @@ class FakeNsm:
         where, size, back, room = struct.unpack("<QQQQ", structure)
         if self.error is not None:
             raise OSError(self.error, "faked")
+        if size > 0x1000:
+            raise OSError(errno.EMSGSIZE, "faked")
         said = cbor.parse(peek(where, size), max_bytes=0x1000)
         self.asked.append(said)
         answer = self.respond(said) if self.answer is None else self.answer
@@ -94,7 +96,7 @@ class FakeTsm:
     """The files of configfs-tsm, of a machine that does not exist.
 
     ``others`` says how often somebody else writes before the report is read; ``fails`` has an errno
-    for the name of a file, ``""`` for making the folder.
+    for the name of a file, ``""`` for making the folder; ``busy`` is how many writes find it busy.
     """
 
     outblob: Callable[[bytes], bytes]
@@ -102,6 +104,7 @@ class FakeTsm:
     provider: str = "sev_guest\n"
     there: bool = True
     others: int = 0
+    busy: int = 0
     fails: dict[str, int] = field(default_factory=dict)
     replaced: dict[str, bytes] = field(default_factory=dict)
     generation: int = 0
@@ -117,6 +120,9 @@ class FakeTsm:
         self._fail(attribute)
         assert name in self.folders
         assert attribute in ("inblob", "privlevel")
+        if self.busy:
+            self.busy -= 1
+            raise OSError(errno.EBUSY, "faked")
         self.written.append((attribute, data))
         self.generation += 1
 

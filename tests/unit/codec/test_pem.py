@@ -1,6 +1,9 @@
 import base64
+import contextlib
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from keystead.codec.certificate import MAX_CERTIFICATE_BYTES
 from keystead.codec.pem import MAX_CERTIFICATES, certificates
@@ -60,3 +63,10 @@ def test_bounds_how_many_and_how_long() -> None:
         with pytest.raises(Malformed) as refused:
             certificates(wrong)
         assert refused.value.reason is Reason.TOO_LARGE
+
+
+@given(st.binary(max_size=200), st.integers(0, len(pem(ask()))), st.booleans())
+def test_leaks_no_other_error(noise: bytes, at: int, framed: bool) -> None:
+    good = pem(ask())
+    with contextlib.suppress(Malformed):
+        certificates(pem(noise) if framed else good[:at] + noise + good[at:])

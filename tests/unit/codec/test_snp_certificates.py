@@ -1,6 +1,9 @@
+import contextlib
 import struct
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from keystead.codec.snp_certificates import MAX_ENTRIES, MAX_TABLE_BYTES, TableEntry, parse_table
 from keystead.errors import Malformed, Reason
@@ -71,7 +74,9 @@ def test_rejects_a_certificate_that_stands_elsewhere(offset: int, length: int) -
 
 
 def test_checks_the_place_of_what_it_passes_over_too() -> None:
-    assert refusal(entry(CRL, 48, 9) + bytes(24) + bytes(8)) is Reason.MALFORMED
+    for offset, length in ((48, 9), (0, 8), (47, 8)):
+        assert refusal(entry(CRL, offset, length) + bytes(24) + bytes(8)) is Reason.MALFORMED
+    assert parse_table(entry(CRL, 48, 8) + bytes(24) + bytes(8)) == {}
 
 
 def test_rejects_two_certificates_of_one_key() -> None:
@@ -89,3 +94,11 @@ def test_bounds_entries_and_bytes() -> None:
     assert refusal(certificate_table(*most, (CRL, b""))) is Reason.TOO_LARGE
     assert parse_table(bytes(MAX_TABLE_BYTES)) == {}
     assert refusal(bytes(MAX_TABLE_BYTES + 1)) is Reason.TOO_LARGE
+
+
+@given(st.binary(max_size=100), st.integers(0, 100))
+def test_leaks_no_other_error(noise: bytes, at: int) -> None:
+    with contextlib.suppress(Malformed):
+        parse_table(GOOD[:at] + noise + GOOD[at + len(noise) :])
+    with contextlib.suppress(Malformed):
+        parse_table(noise)

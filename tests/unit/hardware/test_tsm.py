@@ -52,6 +52,13 @@ def test_asks_again_where_somebody_else_wrote(others: int) -> None:
     assert fake.written == [("inblob", DATA)] * (others + 1)
 
 
+def test_asks_again_where_the_kernel_is_busy() -> None:
+    fake = FakeTsm(answer, busy=2)
+    assert ask(fake).outblob == answer(DATA)
+    assert fake.written == [("inblob", DATA)]
+    assert type(refusal(FakeTsm(answer, busy=3))) is Unavailable
+
+
 def test_gives_up_where_others_keep_writing() -> None:
     fake = FakeTsm(answer, others=3)
     error = refusal(fake)

@@ -7,6 +7,7 @@ from typing import Final
 from keystead.agent.collectors.token_providers import TokenProvider
 from keystead.binding.oidc import audience_for
 from keystead.codec.json import JSON
+from keystead.errors import EvidenceRejected, Malformed
 from keystead.evidence import oidc
 from keystead.evidence.signed_token import parse_token
 from keystead.jose.jwk import PublicJwk
@@ -29,5 +30,13 @@ class OidcCollector:
     def collect(self, *, key: PublicJwk, issuer: str, nonce: bytes) -> dict[str, JSON]:
         """A new token; raises as :class:`keystead.agent.collectors.Collector` says."""
         token = self._provider.token(audience_for(key, issuer=issuer, nonce=nonce))
-        parse_token(token, max_bytes=MAX_TOKEN_BYTES)
+        _check_token(token)
         return oidc.encode(token=token)
+
+
+def _check_token(token: str) -> None:
+    """A token with a header that no service here accepts is something else than was asked for."""
+    try:
+        parse_token(token, max_bytes=MAX_TOKEN_BYTES)
+    except EvidenceRejected as error:
+        raise Malformed(error.reason, error.detail) from error

@@ -18,7 +18,7 @@ from keystead.agent.collectors.token_providers import (
 )
 from keystead.appraisal import oidc as appraisal
 from keystead.binding import oidc as binding
-from keystead.errors import Malformed, Unavailable
+from keystead.errors import Malformed, Reason, Unavailable
 from keystead.evidence import oidc as evidence
 from keystead.evidence.envelope import encode_envelope, parse_envelope
 from keystead.model import EvidenceKind, Freshness
@@ -115,6 +115,13 @@ def test_a_truncated_token_is_malformed(tmp_path: Path) -> None:
     (tmp_path / "token").write_text(f"{head}.{claims}")
     with pytest.raises(Malformed):
         collect(TokenFile(path=tmp_path / "token"))
+
+
+def test_a_token_with_a_critical_header_is_malformed(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text(sign(platform_claims(), crit=["b64"], b64=False))
+    with pytest.raises(Malformed) as caught:
+        collect(TokenFile(path=tmp_path / "token"))
+    assert caught.value.reason is Reason.CRITICAL_HEADER_UNKNOWN
 
 
 def test_a_platform_that_is_away_is_unavailable() -> None:
