@@ -85,10 +85,14 @@ class Configfs:
         (self._folder / name).mkdir()
 
     def write(self, name: str, attribute: str, data: bytes) -> None:
-        # One write and a close, which is when the kernel takes it.
-        with (self._folder / name / attribute).open("r+b", buffering=0) as file:
-            if file.write(data) != len(data):
+        # For writing alone: configfs refuses root too what a file's mode does not allow. The kernel
+        # takes the bytes when the file is closed.
+        descriptor = os.open(self._folder / name / attribute, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            if os.write(descriptor, data) != len(data):
                 raise OSError(errno.EIO, "a short write")
+        finally:
+            os.close(descriptor)
 
     def read(self, name: str, attribute: str, *, max_bytes: int) -> bytes:
         with (self._folder / name / attribute).open("rb") as file:

@@ -15,7 +15,7 @@ from keystead.hardware.sev_guest import SevGuest
 from keystead.model import EvidenceKind
 from tests.evidence_builder import Host
 from tests.fake_devices import FakeNsm, FakeSevGuest
-from tests.fuse_device import fuse_device
+from tests.fuse_device import IoctlFile, mounted
 from tests.nitro_builder import NONCE
 from tests.snp_builder import Guest
 
@@ -25,7 +25,7 @@ DATA = bytes(range(64))
 
 def test_the_nsm_answers_with_a_document(tmp_path: Path) -> None:
     path = tmp_path / "nsm"
-    with fuse_device(path, FakeNsm()):
+    with mounted(path, IoctlFile(FakeNsm())):
         collector = AwsNitroCollector(nsm=NsmDevice(path))
         collected = collector.collect(key=KEY, issuer="https://issuer.example", nonce=NONCE)
     made = encode_envelope(kind=EvidenceKind.AWS_NITRO, evidence=collected)
@@ -35,7 +35,7 @@ def test_the_nsm_answers_with_a_document(tmp_path: Path) -> None:
 
 def test_the_nsm_fills_its_whole_buffer(tmp_path: Path) -> None:
     path = tmp_path / "nsm"
-    with fuse_device(path, FakeNsm(answer=bytes(0x3000))), pytest.raises(Malformed):
+    with mounted(path, IoctlFile(FakeNsm(answer=bytes(0x3000)))), pytest.raises(Malformed):
         NsmDevice(path).attestation(nonce=NONCE)
 
 
@@ -47,7 +47,7 @@ def test_an_error_of_the_driver_comes_through(
 ) -> None:
     path = tmp_path / "nsm"
     with (
-        fuse_device(path, FakeNsm(error=number)),
+        mounted(path, IoctlFile(FakeNsm(error=number))),
         pytest.raises(kind, match=errno.errorcode[number]),
     ):
         NsmDevice(path).attestation(nonce=NONCE)
@@ -56,7 +56,7 @@ def test_an_error_of_the_driver_comes_through(
 def test_the_guest_device_answers_with_report_and_table(tmp_path: Path) -> None:
     path = tmp_path / "sev-guest"
     fake = FakeSevGuest(lambda data: Guest().report(report_data=data), table=b"table")
-    with fuse_device(path, fake):
+    with mounted(path, IoctlFile(fake)):
         report, table = SevGuest(path).extended_report(DATA, vmpl=1)
     assert report[0x50:0x90] == DATA
     assert table == b"table".ljust(0x4000, b"\x00")
@@ -65,7 +65,7 @@ def test_the_guest_device_answers_with_report_and_table(tmp_path: Path) -> None:
 
 def test_documents_differ_from_call_to_call(tmp_path: Path) -> None:
     path = tmp_path / "nsm"
-    with fuse_device(path, FakeNsm()):
+    with mounted(path, IoctlFile(FakeNsm())):
         nsm = NsmDevice(path)
         nonces = [parse_document(nsm.attestation(nonce=each)).nonce for each in (b"a", b"b")]
     assert nonces == [b"a", b"b"]
