@@ -43,12 +43,12 @@ class SevSnpCollector:
         certificates: Path | None = None,
         vmpl: int | None = None,
     ) -> None:
-        """``certificates`` is a file for hosts that give none or not all: the VCEK's or VLEK's,
-        then its CA's, in PEM. ``vmpl`` is the level to ask from, the kernel's own unless given.
+        """``certificates`` is a file in PEM with what the host does not give: the VCEK's or VLEK's
+        first, then its CA's. ``vmpl`` is the level to ask from, the kernel's own unless given.
         """
         self._reports = TsmReports() if reports is None else reports
         self._device = SevGuest() if device is None else device
-        self._certificates = certificates
+        self._file = certificates
         self._vmpl = vmpl
 
     def collect(self, *, key: PublicJwk, issuer: str, nonce: bytes) -> dict[str, JSON]:
@@ -59,7 +59,7 @@ class SevSnpCollector:
         said = padded(binding_hash(self.kind, issuer=issuer, nonce=nonce, key=key))
         raw, table = self._ask(said)
         report = parse_report(raw)
-        chain = _chain(report, parse_table(table)) or self._from_file(report)
+        chain = self._certificates_for(report, parse_table(table))
         return sev_snp.encode(report=raw, certificates=chain)
 
     def _ask(self, report_data: bytes) -> tuple[bytes, bytes]:
@@ -69,40 +69,46 @@ class SevSnpCollector:
             return made.outblob, made.auxblob
         return self._device.extended_report(report_data, vmpl=self._vmpl or 0)
 
-    def _from_file(self, report: SnpReport) -> tuple[bytes, ...]:
-        if self._certificates is None:
+    def _certificates_for(
+        self, report: SnpReport, table: dict[TableEntry, bytes]
+    ) -> tuple[bytes, ...]:
+        """The signing key's certificate, then its CA's: the host's, and from the file the rest."""
+        leaf = table.get(_LEAF[report.signing_key]) if report.signing_key in _LEAF else None
+        if leaf is not None and TableEntry.ASK in table:
+            rest = (TableEntry.ASK, TableEntry.ARK)
+            return (leaf, *(table[each] for each in rest if each in table))
+        if self._file is None:
             raise Unavailable(Reason.HARDWARE_UNAVAILABLE, _where_to_find(report))
-        found = pem.certificates(read_file(self._certificates, max_bytes=MAX_FILE_BYTES))
+        found = pem.certificates(read_file(self._file, max_bytes=MAX_FILE_BYTES))
+        if leaf is not None:
+            found = (leaf, *(each for each in found if each != leaf))
         if len(found) > sev_snp.MAX_CERTIFICATES:
-            raise Malformed(Reason.TOO_LARGE, f"{self._certificates}: {len(found)} certificates")
+            raise Malformed(Reason.TOO_LARGE, f"{self._file}: {len(found)} certificates with it")
         return found
-
-
-def _chain(report: SnpReport, table: dict[TableEntry, bytes]) -> tuple[bytes, ...]:
-    """The certificate of the key that signed and its CA's; nothing where either is missing."""
-    leaf = _LEAF.get(report.signing_key)
-    if leaf not in table or TableEntry.ASK not in table:
-        return ()
-    wanted = (leaf, TableEntry.ASK, TableEntry.ARK)
-    return tuple(table[each] for each in wanted if each in table)
 
 
 def _where_to_find(report: SnpReport) -> str:
     """What to do: a VLEK's certificate is the cloud's to give, a VCEK's has an address at AMD."""
-    missing = "the host gives no certificates of the report's key and its CA: name a file of them"
-    if report.signing_key is not SigningKey.VCEK or report.product is None:
-        return f"{missing}; the cloud has a VLEK's, {KDS} a VCEK's"
-    tcb = parse_tcb(report.reported_tcb, report.product)
-    chip = report.chip_id[: _CHIP_BYTES.get(report.product)].hex()
+    missing = "the host does not give the certificates of the report's key and its CA: name a file"
+    if report.product is None:
+        return f"{missing}; AMD's, by processor line, are at {KDS}"
+    if report.signing_key is not SigningKey.VCEK:
+        line = f"{KDS}/vlek/v1/{report.product}"
+        return f"{missing} of the VLEK's, which is the cloud's to give, and {line}/cert_chain"
+    line = f"{KDS}/vcek/v1/{report.product}"
+    return f"{missing} of {line}/{_place(report, report.product)} and {line}/cert_chain"
+
+
+def _place(report: SnpReport, product: Product) -> str:
+    """Where a chip's certificate for its TCB stands (AMD 57230, §4.1)."""
+    tcb = parse_tcb(report.reported_tcb, product)
     parts = {
-        "fmcSPL": tcb.fmc,
         "blSPL": tcb.boot_loader,
         "teeSPL": tcb.tee,
         "snpSPL": tcb.snp,
         "ucodeSPL": tcb.microcode,
     }
-    if report.product is not Product.TURIN:
-        del parts["fmcSPL"]
-    query = "&".join(f"{name}={value:02d}" for name, value in parts.items())
-    line = f"{KDS}/vcek/v1/{report.product}"
-    return f"{missing}, of {line}/{chip}?{query} and {line}/cert_chain"
+    if product is Product.TURIN:
+        parts = {"fmcSPL": tcb.fmc} | parts
+    chip = report.chip_id[: _CHIP_BYTES.get(product)].hex()
+    return f"{chip}?{'&'.join(f'{name}={value:02d}' for name, value in parts.items())}"

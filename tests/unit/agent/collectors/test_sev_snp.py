@@ -128,9 +128,22 @@ def test_says_where_the_certificates_are_to_be_had() -> None:
 def test_says_it_for_turin_and_for_what_does_not_name_itself() -> None:
     with pytest.raises(Unavailable, match=r"Turin/0001020304050607\?fmcSPL=01&blSPL=04&"):
         collect(tsm(auxblob=b"", outblob=lambda data: report(data, product="Turin")))
-    for guest in ({"vlek": True}, {"version": 2}):
-        with pytest.raises(Unavailable, match="the cloud has a VLEK's"):
-            collect(tsm(auxblob=b"", outblob=lambda data, guest=guest: report(data, **guest)))
+    with pytest.raises(Unavailable, match=r"the cloud's to give, and .*/vlek/v1/Milan/cert_chain"):
+        collect(tsm(auxblob=b"", outblob=lambda data: report(data, vlek=True)))
+    with pytest.raises(Unavailable, match="by processor line"):
+        collect(tsm(auxblob=b"", outblob=lambda data: report(data, version=2)))
+
+
+def test_a_file_adds_the_ca_where_the_host_gives_the_key_alone(tmp_path: Path) -> None:
+    """The host's is the newer one: it follows the firmware, and the CA's stays for years."""
+    file = tmp_path / "ca.pem"
+    for content in (pem(ask()), pem(LEAF) + pem(ask())):
+        file.write_bytes(content)
+        found = collect(tsm(auxblob=certificate_table((VCEK, LEAF))), certificates=file)
+        assert certificates(found) == [LEAF, ask()]
+    file.write_bytes(pem(GUEST.leaf()) + pem(ask()) + pem(ca("ARK-Test")))
+    with pytest.raises(Malformed):
+        collect(tsm(auxblob=certificate_table((VCEK, LEAF))), certificates=file)
 
 
 def test_a_file_that_is_wrong_is_malformed(tmp_path: Path) -> None:
