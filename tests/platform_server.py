@@ -68,12 +68,12 @@ def serving(answer: Answer, path: str = "/platform") -> Iterator[PlatformServer]
 def _read(connection: socket.socket) -> Asked:
     data = b""
     while b"\r\n\r\n" not in data:
-        data += connection.recv(65_536) or b"\r\n\r\n"
+        data += _some(connection)
     head, _, rest = data.partition(b"\r\n\r\n")
     first, *lines = head.decode().split("\r\n")
     headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
     while len(rest) < int(headers.get("content-length", "0")):
-        rest += connection.recv(65_536)
+        rest += _some(connection)
     method, target, _ = first.split(" ")
     parts = urlsplit(target)
     return Asked(
@@ -83,3 +83,11 @@ def _read(connection: socket.socket) -> Asked:
         headers=headers,
         body=rest,
     )
+
+
+def _some(connection: socket.socket) -> bytes:
+    """What comes next; a client that gave up before it asked is an error of its connection."""
+    data = connection.recv(65_536)
+    if not data:
+        raise ConnectionResetError
+    return data

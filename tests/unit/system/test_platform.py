@@ -141,7 +141,7 @@ def test_silence_ends_at_the_deadline() -> None:
 
     with serving(waits) as server:
         begun = time.monotonic()
-        with pytest.raises(Unavailable, match=r"TimeoutError|ReadTimeout"):
+        with pytest.raises(Unavailable, match="Timeout"):
             PlatformEndpoint(url=server.url, timeout_s=0.2).get(max_bytes=10)
         assert time.monotonic() - begun < 2
         asleep.set()
