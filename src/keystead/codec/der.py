@@ -37,14 +37,14 @@ class Element:
 
 def read_element(reader: Reader, *, tag: int | None = None) -> Element:
     """The next element, which must have ``tag`` where one is given; ``Malformed`` otherwise."""
+    start = reader.offset
     found = reader.u8()
     if found & 0x1F == 0x1F:
         raise Malformed(Reason.MALFORMED, "DER with a high tag number")
     if tag is not None and found != tag:
         raise Malformed(Reason.MALFORMED, f"DER tag {found:#04x} where {tag:#04x} belongs")
-    length, head = _read_length(reader)
-    content = reader.take(length)
-    return Element(tag=found, content=content, raw=bytes([found]) + head + content)
+    content = reader.take(_read_length(reader))
+    return Element(tag=found, content=content, raw=reader.since(start))
 
 
 def parse_element(data: bytes, *, tag: int) -> Element:
@@ -58,7 +58,8 @@ def parse_element(data: bytes, *, tag: int) -> Element:
 def elements(content: bytes) -> Iterator[Element]:
     """The elements of a constructed element's content."""
     reader = Reader(content)
-    while reader.remaining:
+    end = len(content)
+    while reader.offset < end:
         yield read_element(reader)
 
 
@@ -115,10 +116,10 @@ def encode_element(tag: int, content: bytes) -> bytes:
     return bytes([tag, 0x80 | len(octets)]) + octets + content
 
 
-def _read_length(reader: Reader) -> tuple[int, bytes]:
+def _read_length(reader: Reader) -> int:
     first = reader.u8()
     if first < 0x80:
-        return first, bytes([first])
+        return first
     count = first & 0x7F
     if not 1 <= count <= _MAX_LENGTH_OCTETS:
         raise Malformed(Reason.MALFORMED, "a DER length that is indefinite or too long")
@@ -126,4 +127,4 @@ def _read_length(reader: Reader) -> tuple[int, bytes]:
     length = int.from_bytes(octets, "big")
     if octets[0] == 0 or length < 0x80:
         raise Malformed(Reason.MALFORMED, "a DER length that is not minimal")
-    return length, bytes([first]) + octets
+    return length

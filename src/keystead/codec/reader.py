@@ -40,16 +40,33 @@ class Reader:
         """The next ``count`` bytes."""
         end = self._at + count
         if count < 0 or end > len(self._data):
-            raise Malformed(Reason.MALFORMED, f"needs {count} bytes at {self._at}, has fewer")
+            raise self._short(count)
         taken = self._data[self._at : end]
         self._at = end
         return taken
 
+    def since(self, offset: int) -> bytes:
+        """What was read from ``offset`` on."""
+        return self._data[offset : self._at]
+
     def _unsigned(self, count: int) -> int:
-        return int.from_bytes(self.take(count), self._order)
+        # Not by take(): most of what is read are numbers.
+        end = self._at + count
+        taken = self._data[self._at : end]
+        if len(taken) != count:
+            raise self._short(count)
+        self._at = end
+        return int.from_bytes(taken, self._order)
+
+    def _short(self, count: int) -> Malformed:
+        return Malformed(Reason.MALFORMED, f"needs {count} bytes at {self._at}, has fewer")
 
     def u8(self) -> int:
-        return self._unsigned(1)
+        at = self._at
+        if at == len(self._data):
+            raise self._short(1)
+        self._at = at + 1
+        return self._data[at]
 
     def u16(self) -> int:
         return self._unsigned(2)
