@@ -7,7 +7,8 @@ accident.
 
 from __future__ import annotations
 
-from typing import Literal
+from struct import Struct
+from typing import Any, Literal
 
 from keystead.errors import Malformed, Reason
 
@@ -76,6 +77,14 @@ class Reader:
 
     def u64(self) -> int:
         return self._unsigned(8)
+
+    def fields(self, layout: Struct) -> tuple[Any, ...]:
+        """The fields of ``layout``, which says its own byte order: one read for several numbers."""
+        at = self._at
+        if len(self._data) - at < layout.size:
+            raise self._short(layout.size)
+        self._at = at + layout.size
+        return layout.unpack_from(self._data, at)
 
     def sized(self, *, max_bytes: int) -> bytes:
         """A 16-bit length and that many bytes: a TPM2B, at most ``max_bytes`` long."""
