@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 from cryptography.exceptions import InvalidSignature
@@ -38,6 +39,9 @@ CURVES: Final[dict[Curve, ec.EllipticCurve]] = {
 }
 MIN_RSA_BITS: Final = 2_048
 MIN_RSA_EXPONENT: Final = 65_537
+MAX_KEPT_KEYS: Final = 1_024
+"""Keys that were found fit, some kilobytes each; strangers' keys only push others out."""
+
 _P256_BYTES: Final = Curve.P256.coordinate_bytes
 SIGNING_SCHEMES: Final = frozenset({Scheme.RSASSA, Scheme.RSAPSS, Scheme.ECDSA})
 
@@ -54,11 +58,15 @@ class Unfit(Exception):
 def public_key(area: PublicArea) -> ec.EllipticCurvePublicKey | rsa.RSAPublicKey:
     """The key of ``area``; Unfit (weak_key) where it is none, small, or of a broken generator."""
     try:
-        if isinstance(area.key, RsaKey):
-            return rsa_key(area.key)
-        return _ec_key(area.key)
+        return _fit_key(area.key)
     except ValueError as error:
         raise Unfit(Reason.WEAK_KEY, f"OpenSSL refuses the key: {error}") from error
+
+
+@lru_cache(maxsize=MAX_KEPT_KEYS)
+def _fit_key(key: RsaKey | EccKey) -> ec.EllipticCurvePublicKey | rsa.RSAPublicKey:
+    """A pure function of the numbers, asked several times of each AK and EK; raises each time."""
+    return rsa_key(key) if isinstance(key, RsaKey) else _ec_key(key)
 
 
 def spki(area: PublicArea) -> bytes:
