@@ -237,7 +237,7 @@ def test_verifies_es256_by_a_point_that_never_was_a_jwk() -> None:
         (point, MESSAGE + b".", signed("ES256")),
         (point, MESSAGE, signed("ES256")[:-1]),
         (point, MESSAGE, signed("ES256", "another")),
-        (point[:1] + (point[1][:-1],), MESSAGE, signed("ES256")),
+        ((point[0], point[1][:-1]), MESSAGE, signed("ES256")),
         (off_curve, MESSAGE, signed("ES256")),
     ):
         with pytest.raises(TokenRejected) as refused:
