@@ -7,8 +7,7 @@ of a SET: TPM vendors have shipped names with that fault for years, and nothing 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from keystead.codec.reader import Reader
 from keystead.errors import Malformed, Reason
@@ -26,8 +25,7 @@ _MAX_LENGTH_OCTETS: Final = 4
 _MAX_ARC_BITS: Final = 64
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Element:
+class Element(NamedTuple):  # A certificate has a hundred: a dataclass takes three times as long.
     """One element; ``raw`` includes its tag and length."""
 
     tag: int
@@ -80,7 +78,7 @@ def oid(content: bytes) -> str:
     if not fresh or not arcs:
         raise Malformed(Reason.MALFORMED, "an OID that ends within an arc")
     first = min(arcs[0] // 40, 2)
-    return ".".join(str(part) for part in (first, arcs[0] - 40 * first, *arcs[1:]))
+    return ".".join(map(str, (first, arcs[0] - 40 * first, *arcs[1:])))
 
 
 def boolean(content: bytes) -> bool:
