@@ -68,14 +68,15 @@ def run(*, seed: int, rounds: int) -> dict[str, object]:
     The peer starts at the document, verifies the whole chain each time, and looks at no challenge.
     """
     made = made_documents(random.Random(seed), int(time.time()))
-    policy = Enclave().policy(chains=ChainCache(made.anchors))
+    anchors = made.anchors
+    policy = Enclave().policy(chains=ChainCache(anchors))
     envelopes = made.envelopes
     with Peers() as peers:
         runners: dict[str, Runner] = {
             "remembered_chain": appraiser(envelopes, lambda: policy, made.now),
             "new_chain": appraiser(
                 envelopes[:NEW_CHAINS],
-                lambda: without_memory(policy, ChainCache(made.anchors)),
+                lambda: without_memory(policy, ChainCache(anchors)),
                 made.now,
             ),
             "one_signature": signatures(),
