@@ -249,6 +249,12 @@ def refuse_other_members(obj: Mapping[str, JSON], allowed: frozenset[str]) -> No
             raise Malformed(Reason.MALFORMED, f"unknown member {name[:64]!r}")
 
 
+def has_control(text: str) -> bool:
+    """Whether an ASCII control character stands in ``text``."""
+    # Printable text has none, and whether it is printable is quicker to ask.
+    return not text.isprintable() and _CONTROL.search(text) is not None
+
+
 def _bounded_text(data: bytes | str, max_bytes: int) -> str:
     try:
         raw = data.encode("utf-8") if isinstance(data, str) else data
@@ -327,7 +333,7 @@ def _plain_string(value: JSON, place: str, max_chars: int) -> str:
         raise Malformed(Reason.MALFORMED, f"{place} is not a string")
     if len(value) > max_chars:
         raise Malformed(Reason.TOO_LARGE, f"{place} is longer than {max_chars} characters")
-    if _CONTROL.search(value):
+    if has_control(value):
         raise Malformed(Reason.MALFORMED, f"{place} has a control character")
     return value
 
