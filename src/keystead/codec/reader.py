@@ -88,9 +88,13 @@ class Reader:
 
     def sized(self, *, max_bytes: int) -> bytes:
         """A 16-bit length and that many bytes: a TPM2B, at most ``max_bytes`` long."""
-        length = self.u16()
+        start = self._at + 2
+        length = int.from_bytes(self._data[self._at : start], self._order)
+        if start > len(self._data):
+            raise self._short(2)
         if length > max_bytes:
             raise Malformed(Reason.TOO_LARGE, f"{length} bytes where {max_bytes} are allowed")
+        self._at = start
         return self.take(length)
 
     def rest(self) -> bytes:
