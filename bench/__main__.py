@@ -24,6 +24,8 @@ BENCHES = (
     "appraise_nitro",
     "appraise_snp",
     "appraise_oidc",
+    "appraise_app_attest",
+    "appraise_tpm2",
     "audit_write",
     "sign_rate",
     "exchange_cost",

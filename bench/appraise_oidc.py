@@ -1,15 +1,18 @@
-"""Tokens of workloads a second on one core, beside what PyJWT needs to verify the same ones."""
+"""Tokens of workloads a second on one core, beside what JOSE libraries need to verify them."""
 
 from __future__ import annotations
 
 import random
-import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from typing import Any
 
+import joserfc.jwk
+import joserfc.jwt
 import jwt
 from jwt.types import Options
 
+from bench.interleaved import Runner, medians, ratio, rounded, runner
 from keystead.appraisal.policy import AppraisalPolicy
 from keystead.appraisal.verifier import appraise_saved
 from keystead.binding.oidc import audience_for
@@ -32,55 +35,54 @@ from tests.workload_tokens import (
     sign,
 )
 
-question = "How many workload tokens a second does one core appraise, beside PyJWT's decode?"
+question = "How many workload tokens a second does one core appraise, beside PyJWT and joserfc?"
 
 TOKENS = 128
 LIFETIME_S = 300
 ALGORITHMS = ("RS256", "ES256")
+CASES = (*ALGORITHMS, "maa")
+PEERS = ("pyjwt", "joserfc")
 
-Runner = Callable[[], float]
+Tokens = list[tuple[str, str]]
+"""Each with its audience, which is empty where it has none."""
 
 
 def run(*, seed: int, rounds: int) -> dict[str, object]:
     """Medians over ``rounds`` interleaved rounds, in tokens a second.
 
     ``appraise_*`` starts at the envelope's bytes and ends with the result: all nine steps, the
-    platform's claims read and compared with the policy. ``pyjwt_*`` starts at the token and checks
-    signature, issuer, audience and times, with a key that it parsed before; it knows no platform.
+    platform's claims read and compared with the policy. The peers start at the token and check
+    signature, issuer, audience and times, with a key that was parsed before; they know no platform.
     """
     chance, now = random.Random(seed), int(time.time())
     runners: dict[str, Runner] = {}
     for algorithm in ALGORITHMS:
         tokens = github_tokens(chance, algorithm, now)
         runners[f"appraise_{algorithm}"] = appraiser(tokens, algorithm, now)
-        runners[f"pyjwt_{algorithm}"] = peer(tokens, algorithm)
+        runners[f"pyjwt_{algorithm}"] = pyjwt(tokens, algorithm)
+        runners[f"joserfc_{algorithm}"] = joserfc_(tokens, algorithm)
     tokens = [
         (maa_token(maa_claims(iat=now, nbf=now, exp=now + LIFETIME_S, jti=str(i))), "")
         for i in range(TOKENS)
     ]
     runners["appraise_maa"] = maa_appraiser([token for token, _ in tokens], now)
-    runners["pyjwt_maa"] = peer(tokens, "RS256", issuer=INSTANCE)
-    rates: dict[str, list[float]] = {name: [] for name in runners}
-    for _ in range(rounds):
-        for name, runner in runners.items():
-            rates[name].append(runner())
-    medians = {name: statistics.median(seen) for name, seen in rates.items()}
+    runners["pyjwt_maa"] = pyjwt(tokens, "RS256", issuer=INSTANCE)
+    runners["joserfc_maa"] = joserfc_(tokens, "RS256", issuer=INSTANCE)
+    rates = medians(runners, rounds=rounds)
     return {
         "question": question,
-        "per_second": {name: round(rate) for name, rate in medians.items()},
-        "to_pyjwt": ratios(medians),
+        "per_second": rounded(rates),
+        "to_pyjwt": ratios(rates, "pyjwt"),
+        "to_joserfc": ratios(rates, "joserfc"),
     }
 
 
-def ratios(medians: Mapping[str, float]) -> dict[str, float]:
+def ratios(rates: Mapping[str, float], peer: str) -> dict[str, float | None]:
     """How much faster than the peer, each by each."""
-    return {
-        what: round(medians[f"appraise_{what}"] / medians[f"pyjwt_{what}"], 2)
-        for what in (*ALGORITHMS, "maa")
-    }
+    return {what: ratio(rates, f"appraise_{what}", f"{peer}_{what}") for what in CASES}
 
 
-def github_tokens(chance: random.Random, algorithm: str, now: int) -> list[tuple[str, str]]:
+def github_tokens(chance: random.Random, algorithm: str, now: int) -> Tokens:
     """Tokens and their audiences, each the answer to another challenge."""
     audiences = [
         audience_for(KEY, issuer=SERVICE, nonce=chance.randbytes(32)) for _ in range(TOKENS)
@@ -97,7 +99,7 @@ def github_tokens(chance: random.Random, algorithm: str, now: int) -> list[tuple
     ]
 
 
-def appraiser(tokens: list[tuple[str, str]], algorithm: str, now: int) -> Runner:
+def appraiser(tokens: Tokens, algorithm: str, now: int) -> Runner:
     """Ours."""
     envelopes = [
         encode_envelope(kind=EvidenceKind.OIDC, evidence=encode_oidc(token=token))
@@ -119,32 +121,47 @@ def rate_of(
 ) -> Runner:
     """Envelopes a second, one after the other."""
     keys = {issuer: issuer_keys(algorithm)}
-
-    def measure() -> float:
-        began = time.perf_counter()
-        for envelope in envelopes:
-            appraise_saved(parse_envelope(envelope), policy=policy, now=now, keys=keys)
-        return len(envelopes) / (time.perf_counter() - began)
-
-    return measure
+    return runner(
+        envelopes,
+        lambda data: appraise_saved(parse_envelope(data), policy=policy, now=now, keys=keys),
+    )
 
 
-def peer(tokens: list[tuple[str, str]], algorithm: str, *, issuer: str = GITHUB) -> Runner:
+def pyjwt(tokens: Tokens, algorithm: str, *, issuer: str = GITHUB) -> Runner:
     """PyJWT, asked for the checks that it has."""
     key = jwt.PyJWK(public_jwk(algorithm, "platform", kid="k1").to_dict(), algorithm)
     required: Options = {"require": ["exp", "iat", "iss"]}
 
-    def measure() -> float:
-        began = time.perf_counter()
-        for token, audience in tokens:
-            jwt.decode(
-                token,
-                key,
-                algorithms=[algorithm],
-                audience=audience or None,
-                issuer=issuer,
-                options=required,
-            )
-        return len(tokens) / (time.perf_counter() - began)
+    def verify(item: tuple[str, str]) -> object:
+        token, audience = item
+        return jwt.decode(
+            token,
+            key,
+            algorithms=[algorithm],
+            audience=audience or None,
+            issuer=issuer,
+            options=required,
+        )
 
-    return measure
+    return runner(tokens, verify)
+
+
+def joserfc_(tokens: Tokens, algorithm: str, *, issuer: str = GITHUB) -> Runner:
+    """joserfc, asked for the checks that it has."""
+    jwk = public_jwk(algorithm, "platform", kid="k1").to_dict()
+    key = joserfc.jwk.import_key(jwk)  # type: ignore[arg-type]
+
+    def verify(item: tuple[str, str]) -> object:
+        token, audience = item
+        wanted: dict[str, Any] = {
+            "iss": {"essential": True, "value": issuer},
+            "iat": {"essential": True},
+            "exp": {"essential": True},
+        }
+        if audience:
+            wanted["aud"] = {"essential": True, "value": audience}
+        decoded = joserfc.jwt.decode(token, key, algorithms=[algorithm])
+        joserfc.jwt.JWTClaimsRegistry(**wanted).validate(decoded.claims)
+        return decoded
+
+    return runner(tokens, verify)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import random
-import statistics
-import time
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 
 from cryptography.hazmat.primitives.asymmetric.ec import ECDSA
-from cryptography.hazmat.primitives.hashes import SHA384
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.hashes import SHA256, SHA384
 
+from bench.interleaved import Runner, medians, ratio, rounded, runner
+from bench.peer import Item, Peers
 from keystead.appraisal.amd_chain import build_amd_path
 from keystead.appraisal.chain_cache import PathCache
 from keystead.appraisal.policy import AppraisalPolicy
@@ -21,7 +22,7 @@ from keystead.evidence.envelope import encode_envelope, parse_envelope
 from keystead.model import EvidenceKind
 from tests.azure_builder import PCRS, Machine
 from tests.device_chains import NOW, curve_key
-from tests.snp_builder import Guest, anchors
+from tests.snp_builder import MEASUREMENT, Guest, anchors, rsa_key
 
 question = "How many SEV-SNP reports and Azure machines a second does one core appraise?"
 TARGET_PER_SECOND = 400
@@ -29,8 +30,9 @@ TARGET_PER_SECOND = 400
 REPORTS = 64
 NEW_CHAINS = 16
 SIGNATURES = 100
+PEER = "omne-attest"
 
-Runner = Callable[[], float]
+_REPORT_DATA = slice(0x50, 0x90)
 
 
 def run(*, seed: int, rounds: int) -> dict[str, object]:
@@ -41,42 +43,66 @@ def run(*, seed: int, rounds: int) -> dict[str, object]:
     have 2048 bits and AMD's 4096, whose verification takes 62 µs instead of 22 for each link.
     ``azure_machine``: report, runtime data and vTPM quote, the chain remembered.
     ``one_signature``: OpenSSL verifying one signature on P-384 and nothing else, the most that any
-    verifier of single reports could do.
+    verifier of single reports could do; ``azure_signatures``: that and one by RSA of 2048 bits.
+    The peer starts at the report and verifies both links and the root's own signature each time.
     """
     reports, machines = made_reports(random.Random(seed)), made_machines(random.Random(seed))
-    policy, azure = Guest().policy(), Machine().policy()
-    runners: dict[str, Runner] = {
-        "remembered_chain": lambda: appraise_all(reports, lambda: policy),
-        "new_chain": lambda: appraise_all(reports[:NEW_CHAINS], lambda: without_memory(policy)),
-        "azure_machine": lambda: appraise_all(machines, lambda: azure),
-        "one_signature": verify_signatures,
-    }
-    rates: dict[str, list[float]] = {name: [] for name in runners}
-    for _ in range(rounds):
-        for name, runner in runners.items():
-            rates[name].append(runner())
-    medians = {name: statistics.median(seen) for name, seen in rates.items()}
+    policy, azure = Guest().policy(measurements=frozenset({MEASUREMENT})), Machine().policy()
+    envelopes = [envelope(report) for report in reports]
+    with Peers() as peers:
+        runners: dict[str, Runner] = {
+            "remembered_chain": appraiser(envelopes, lambda: policy),
+            "new_chain": appraiser(envelopes[:NEW_CHAINS], lambda: without_memory(policy)),
+            "azure_machine": appraiser(machines, lambda: azure),
+            "one_signature": signatures(with_rsa=False),
+            "azure_signatures": signatures(with_rsa=True),
+        }
+        items = [item(report) for report in reports]
+        other = Guest().report(key=curve_key("another"), report_data=reports[0][_REPORT_DATA])
+        bent = [{**items[0], "report_data": bytes(64)}, item(other)]
+        runners |= peers.runners(PEER, verifier=PEER, items=items, bent=bent)
+        rates = medians(runners, rounds=rounds)
     return {
         "question": question,
         "target": TARGET_PER_SECOND,
-        "per_second": {name: round(rate) for name, rate in medians.items()},
-        "to_one_signature": round(medians["remembered_chain"] / medians["one_signature"], 2),
+        "per_second": rounded(rates),
+        "to_one_signature": ratio(rates, "remembered_chain", "one_signature"),
+        "azure_to_its_signatures": ratio(rates, "azure_machine", "azure_signatures"),
+        "to_peer": ratio(rates, "remembered_chain", PEER),
+        "new_chain_to_peer": ratio(rates, "new_chain", PEER),
+        "missing": peers.missing,
     }
 
 
 def made_reports(chance: random.Random) -> list[bytes]:
-    """Envelopes with one guest's reports, each about other data."""
+    """One guest's reports, each about other data."""
     guest = Guest()
-    certificates = guest.certificates()
-    return [
-        encode_envelope(
-            kind=EvidenceKind.SEV_SNP,
-            evidence=sev_snp.encode(
-                report=guest.report(report_data=chance.randbytes(64)), certificates=certificates
-            ),
-        )
-        for _ in range(REPORTS)
-    ]
+    return [guest.report(report_data=chance.randbytes(64)) for _ in range(REPORTS)]
+
+
+def envelope(report: bytes) -> bytes:
+    """The envelope that brings it."""
+    evidence = sev_snp.encode(report=report, certificates=certificates())
+    return encode_envelope(kind=EvidenceKind.SEV_SNP, evidence=evidence)
+
+
+@cache
+def certificates() -> tuple[bytes, ...]:
+    """The chip's and its CA's; one of each, since RSA-PSS makes another signature every time."""
+    return Guest().certificates()
+
+
+def item(report: bytes) -> Item:
+    """What the peer is given."""
+    vcek, ask = certificates()
+    return {
+        "report": report,
+        "vcek": vcek,
+        "ask": ask,
+        "ark": anchors().anchors[0].der,
+        "measurement": MEASUREMENT,
+        "report_data": report[_REPORT_DATA],
+    }
 
 
 def made_machines(chance: random.Random) -> list[bytes]:
@@ -106,20 +132,22 @@ def without_memory(policy: AppraisalPolicy) -> AppraisalPolicy:
     return replace(policy, sev_snp=replace(rules, chains=chains))
 
 
-def appraise_all(envelopes: list[bytes], policy: Callable[[], AppraisalPolicy]) -> float:
-    """Envelopes a second, one after the other."""
-    began = time.perf_counter()
-    for envelope in envelopes:
-        appraise_saved(parse_envelope(envelope), policy=policy(), now=NOW)
-    return len(envelopes) / (time.perf_counter() - began)
+def appraiser(envelopes: list[bytes], policy: Callable[[], AppraisalPolicy]) -> Runner:
+    """Envelopes, one after the other."""
+    return runner(
+        envelopes, lambda data: appraise_saved(parse_envelope(data), policy=policy(), now=NOW)
+    )
 
 
-def verify_signatures() -> float:
-    """Signatures a second by one key on P-384."""
-    key = curve_key("chip")
-    message = bytes(0x2A0)
+def signatures(*, with_rsa: bool) -> Runner:
+    """Signatures by one key on P-384, each with one by RSA of 2048 bits or without."""
+    key, other, message = curve_key("chip"), rsa_key("vTPM AK"), bytes(0x2A0)
     signature, public = key.sign(message, ECDSA(SHA384())), key.public_key()
-    began = time.perf_counter()
-    for _ in range(SIGNATURES):
+    rsa_signature, rsa_public = other.sign(message, PKCS1v15(), SHA256()), other.public_key()
+
+    def verify(_: int) -> None:
         public.verify(signature, message, ECDSA(SHA384()))
-    return SIGNATURES / (time.perf_counter() - began)
+        if with_rsa:
+            rsa_public.verify(rsa_signature, message, PKCS1v15(), SHA256())
+
+    return runner(range(SIGNATURES), verify)

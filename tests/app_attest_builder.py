@@ -30,6 +30,11 @@ def nonce_extension(nonce: bytes) -> tuple[x509.ExtensionType, bool]:
     return x509.UnrecognizedExtension(x509.ObjectIdentifier(NONCE_EXTENSION), value), False
 
 
+def attested_nonce(auth_data: bytes, client_data: bytes) -> bytes:
+    """What Apple certifies and the key signs."""
+    return hashlib.sha256(auth_data + hashlib.sha256(client_data).digest()).digest()
+
+
 @dataclass(frozen=True)
 class Device:
     """One key of one app on one device."""
@@ -67,8 +72,8 @@ class Device:
         return b"".join((head, parts["aaguid"], length, parts["credential_id"], cbor.encode(cose)))
 
     def chain(self, auth_data: bytes, client_data: bytes, **leaf: Any) -> Chain:
-        nonce = hashlib.sha256(auth_data + hashlib.sha256(client_data).digest()).digest()
-        return chain(self.key, **{"extensions": (*LEAF, nonce_extension(nonce)), **leaf})
+        nonce = nonce_extension(attested_nonce(auth_data, client_data))
+        return chain(self.key, **{"extensions": (*LEAF, nonce), **leaf})
 
     def attestation(
         self, *, client_data: bytes = CLIENT_DATA, leaf: Any = None, **changes: Any
@@ -103,7 +108,7 @@ class Device:
         self, client_data: bytes, *, counter: int, app_id: str = APP_ID, **changes: Any
     ) -> bytes:
         auth_data = header(app_id, 0x40, counter)
-        nonce = hashlib.sha256(auth_data + hashlib.sha256(client_data).digest()).digest()
+        nonce = attested_nonce(auth_data, client_data)
         signature = self.key.sign(nonce, ec.ECDSA(SHA256()))
         return cbor.encode({"signature": signature, "authenticatorData": auth_data} | changes)
 

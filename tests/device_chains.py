@@ -66,6 +66,7 @@ def certificate(
     not_before: int = NOW - DAY_S,
     not_after: int = NOW + DAY_S,
     hash_algorithm: Any = None,
+    serial: int = 7,
 ) -> bytes:
     """DER; without an issuer it is self-signed. Keys go by name where none are given."""
     signer = issuer_key or curve_key(issuer or name)
@@ -74,7 +75,7 @@ def certificate(
         .subject_name(_name(name))
         .issuer_name(_name(issuer or name))
         .public_key((key or curve_key(name)).public_key())
-        .serial_number(7)
+        .serial_number(serial)
         .not_valid_before(_time(not_before))
         .not_valid_after(_time(not_after))
     )

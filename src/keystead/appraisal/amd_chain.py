@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -36,6 +37,8 @@ from keystead.errors import Malformed
 
 _RSASSA_PSS: Final = "1.2.840.113549.1.1.10"
 _SALT_BYTES: Final = 48
+# AMD has a root and two CAs a product, each with one key; strangers' only push others out.
+_KEPT_AUTHORITIES: Final = 32
 _UNDERSTOOD: Final = frozenset({BASIC_CONSTRAINTS, KEY_USAGE})
 
 
@@ -89,14 +92,14 @@ class _Path:
 
 def _find(leaf: Certificate, helpers: Sequence[bytes], anchors: AnchorSet) -> _Path:
     """The path whose names and signatures fit: by name alone one could be led astray."""
-    roots = [(anchor, parse_certificate(anchor.der)) for anchor in anchors.anchors]
+    roots = [(anchor, _root(anchor.der)) for anchor in anchors.anchors]
     for authority in map(parse_certificate, helpers):
         if authority.subject == authority.issuer:
             continue  # A root that came along: it makes CAs, and no chip's certificate.
         for anchor, root in roots:
             if leaf.issuer != authority.subject or authority.issuer != root.subject:
                 continue
-            authority_key, root_key = _rsa_key(authority), _rsa_key(root)
+            authority_key, root_key = _rsa_key(authority.spki), _rsa_key(root.spki)
             if _signed_by(root_key, authority) and _signed_by(authority_key, leaf):
                 return _Path(
                     leaf=leaf,
@@ -149,8 +152,14 @@ def _check_extensions(path: _Path) -> None:
         raise Untrusted("a leaf that is a CA")
 
 
-def _rsa_key(certificate: Certificate) -> RSAPublicKey:
-    key = load_der_public_key(certificate.spki)
+@lru_cache(maxsize=_KEPT_AUTHORITIES)
+def _root(der: bytes) -> Certificate:
+    return parse_certificate(der)
+
+
+@lru_cache(maxsize=_KEPT_AUTHORITIES)
+def _rsa_key(spki: bytes) -> RSAPublicKey:
+    key = load_der_public_key(spki)
     if not isinstance(key, RSAPublicKey) or key.key_size < MIN_RSA_BITS:
         raise Untrusted("a CA whose key is not RSA, or too small")
     return key

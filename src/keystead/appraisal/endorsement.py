@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -16,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from OpenSSL import crypto
 
-from keystead.appraisal.anchors import load
+from keystead.appraisal.anchors import reload
 from keystead.appraisal.tpm_keys import Unfit, spki
 from keystead.appraisal.weak_keys import has_roca_fingerprint
 from keystead.codec import base64url
@@ -31,6 +32,9 @@ from keystead.errors import EvidenceRejected, Malformed, Reason
 from keystead.model import EkId
 
 TCG_KP_EK_CERTIFICATE: Final = "2.23.133.8.1"
+
+MAX_KEPT_CERTIFICATES: Final = 512
+"""Whose keys were read, some kilobytes each; strangers' certificates only push others out."""
 
 EK_ATTRIBUTES: Final = (
     ObjectAttributes.FIXED_TPM
@@ -126,8 +130,14 @@ def check_public(area: PublicArea, certificate: Certificate, *, step: int) -> No
 
 def certificate_key(certificate: Certificate) -> RSAPublicKey | EllipticCurvePublicKey | None:
     """The certificate's RSA or EC key; None for any other, or where OpenSSL cannot read it."""
+    return _key_of(certificate.raw)
+
+
+@lru_cache(maxsize=MAX_KEPT_CERTIFICATES)
+def _key_of(der: bytes) -> RSAPublicKey | EllipticCurvePublicKey | None:
+    """A pure function of a certificate that was parsed before; each is asked three times."""
     try:
-        key = load(certificate.raw).get_pubkey().to_cryptography_key()
+        key = reload(der).get_pubkey().to_cryptography_key()
     except (Malformed, crypto.Error, UnsupportedAlgorithm, ValueError):
         return None
     return key if isinstance(key, RSAPublicKey | EllipticCurvePublicKey) else None

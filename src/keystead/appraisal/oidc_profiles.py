@@ -7,7 +7,6 @@ that contradict each other. Claims whose value splits into parts are split by
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass
 from typing import Final
@@ -20,7 +19,6 @@ from keystead.model import OidcProfile
 MAX_CLAIM_CHARS: Final = 1_024
 """A workflow reference and a resource identifier are a few hundred."""
 
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _STS: Final = "https://sts.amazonaws.com/"
 _ARN_PARTS: Final = 6
 _ARN_ACCOUNT: Final = 4
@@ -46,7 +44,7 @@ class ProfileRules:
 def _scalar(value: JSON, name: str) -> str:
     """Numbers in decimal, truth values as JSON spells them."""
     if isinstance(value, str):
-        if len(value) > MAX_CLAIM_CHARS or _CONTROL.search(value):
+        if len(value) > MAX_CLAIM_CHARS or json.has_control(value):
             raise Malformed(Reason.MALFORMED, f"{name} is too long, or has a control character")
         return value
     if isinstance(value, bool):

@@ -187,8 +187,10 @@ def _time(element: der.Element) -> int:
         raise Malformed(Reason.MALFORMED, f"a time that is {text[:16]!r}")
     if element.tag == _UTC_TIME:
         text = ("20" if int(text[:2]) < _FIRST_UTC_YEAR else "19") + text
+    month, day, hour, minute, second = (int(text[at : at + 2]) for at in range(4, 14, 2))
     try:
-        return int(datetime.strptime(text, "%Y%m%d%H%M%SZ").replace(tzinfo=UTC).timestamp())
+        at = datetime(int(text[:4]), month, day, hour, minute, second, tzinfo=UTC)
+        return int(at.timestamp())
     except ValueError:
         raise Malformed(Reason.MALFORMED, f"a time that is {text!r}") from None
 

@@ -25,6 +25,9 @@ _T = TypeVar("_T")
 MAX_OBJECT_BYTES = 65_536
 # Delegation chains nest `act` a few levels; nothing else here nests deeper than six.
 MAX_DEPTH = 16
+# Objects and arrays together, those within strings counted as well; real documents open some
+# hundred. A megabyte of "{}," would cost half a second.
+MAX_BRACKETS = 20_000
 # Signed 64-bit, so that every reader of the same bytes, in C or a database, sees the same number.
 MAX_INTEGER = 2**63 - 1
 # Longest spelling of such an integer, sign included; bounds int()'s quadratic time.
@@ -246,6 +249,12 @@ def refuse_other_members(obj: Mapping[str, JSON], allowed: frozenset[str]) -> No
             raise Malformed(Reason.MALFORMED, f"unknown member {name[:64]!r}")
 
 
+def has_control(text: str) -> bool:
+    """Whether an ASCII control character stands in ``text``."""
+    # Printable text has none, and whether it is printable is quicker to ask.
+    return not text.isprintable() and _CONTROL.search(text) is not None
+
+
 def _bounded_text(data: bytes | str, max_bytes: int) -> str:
     try:
         raw = data.encode("utf-8") if isinstance(data, str) else data
@@ -258,8 +267,11 @@ def _bounded_text(data: bytes | str, max_bytes: int) -> str:
 
 
 def _check_depth(text: str, max_depth: int) -> None:
-    if text.count("{") + text.count("[") <= max_depth:
+    opened = text.count("{") + text.count("[")
+    if opened <= max_depth:
         return
+    if opened > MAX_BRACKETS:
+        raise Malformed(Reason.TOO_LARGE, f"JSON with more than {MAX_BRACKETS} brackets")
     depth = 0
     for match in _BRACKET_OR_STRING.finditer(text):
         token = match.group()
@@ -321,7 +333,7 @@ def _plain_string(value: JSON, place: str, max_chars: int) -> str:
         raise Malformed(Reason.MALFORMED, f"{place} is not a string")
     if len(value) > max_chars:
         raise Malformed(Reason.TOO_LARGE, f"{place} is longer than {max_chars} characters")
-    if _CONTROL.search(value):
+    if has_control(value):
         raise Malformed(Reason.MALFORMED, f"{place} has a control character")
     return value
 

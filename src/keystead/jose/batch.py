@@ -83,9 +83,18 @@ def verify_signature(
         algorithms.verify(algorithm, key, signing_input, signature)
         return
     algorithms.check_key(algorithm, key)
-    number, point = _native.ALGORITHMS[algorithm], _octets(key)
-    if not _native.verify_batch(number, (point,), (0,), (signing_input,), (signature,), 1)[0]:
-        raise TokenRejected(Reason.SIGNATURE_INVALID, f"{algorithm} signature")
+    verify_es256_by_point(_octets(key), signing_input, signature)
+
+
+def verify_es256_by_point(point: tuple[bytes, bytes], message: bytes, signature: bytes) -> None:
+    """Return where the holder of the P-256 key ``point`` signed ``message`` by ES256.
+
+    ``point`` is its coordinates, 32 bytes each, ``signature`` is r ‖ s: for keys that never were
+    JWKs. Raises TokenRejected (``signature_invalid``), also for a point that is not on the curve.
+    """
+    number = _native.ALGORITHMS["ES256"]
+    if not _native.verify_batch(number, (point,), (0,), (message,), (signature,), 1)[0]:
+        raise TokenRejected(Reason.SIGNATURE_INVALID, "ES256 signature")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

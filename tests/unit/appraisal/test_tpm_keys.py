@@ -4,6 +4,7 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
+from keystead.appraisal import tpm_keys
 from keystead.appraisal.tpm_keys import Unfit, public_key, spki, verify_attest
 from keystead.codec.hashes import HashAlgorithm
 from keystead.codec.tpm2 import (
@@ -107,3 +108,25 @@ def test_rejects_small_rsa_small_exponents_and_roca() -> None:
         with pytest.raises(Unfit) as refused:
             spki(replace(RSA.ak, key=key))
         assert refused.value.reason is Reason.WEAK_KEY
+
+
+def test_es256_is_verified_by_the_engine_and_refused_by_openssl(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[TpmSignature] = []
+    monkeypatch.setattr(
+        tpm_keys, "verify_by_key", lambda _, *, attest, signature: asked.append(signature)
+    )
+    made = parse_signature(signature(EC.ak_key, MESSAGE))
+    verify_attest(EC.ak, attest=MESSAGE, signature=made)
+    assert asked == []
+    verify_attest(EC.ak, attest=MESSAGE + b"!", signature=made)
+    assert asked == [made]
+
+
+def test_rejects_a_signature_by_a_point_off_the_curve_as_a_weak_key() -> None:
+    made = parse_signature(signature(EC.ak_key, MESSAGE))
+    assert isinstance(EC.ak.key, EccKey)
+    for x, y in ((EC.ak.key.x, EC.ak.key.y ^ 1), (0, 0), (1 << 256, 1)):
+        off = replace(EC.ak, key=replace(EC.ak.key, x=x, y=y))
+        assert refusal(off, made) is Reason.WEAK_KEY

@@ -236,3 +236,11 @@ def test_refuses_members_that_nobody_knows() -> None:
     json.refuse_other_members({"a": 1}, frozenset({"a", "b"}))
     with pytest.raises(Malformed, match="'c'"):
         json.refuse_other_members({"a": 1, "c": 2}, frozenset({"a", "b"}))
+
+
+@pytest.mark.parametrize("inside", ["{},", "[],", '"{",'])
+def test_brackets_are_bounded_wherever_they_stand(inside: str) -> None:
+    most = '{"a":[' + inside * (json.MAX_BRACKETS - 2) + "0]}"
+    assert len(json.parse_object(most, max_bytes=len(most))) == 1
+    more = most.replace("0]}", inside + "0]}")
+    assert refused(lambda: json.parse_object(more, max_bytes=len(more))) is Reason.TOO_LARGE

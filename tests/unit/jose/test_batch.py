@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from keystead._native import batch as native
+from keystead.codec import base64url
 from keystead.codec.json import JSON
 from keystead.errors import Reason, TokenRejected
 from keystead.jose import algorithms
@@ -16,6 +17,7 @@ from keystead.jose.batch import (
     MAX_THREADS,
     Key,
     capabilities,
+    verify_es256_by_point,
     verify_signature,
     verify_signatures,
 )
@@ -225,3 +227,19 @@ def test_capabilities_name_a_path_for_every_algorithm() -> None:
     assert found["ES256"].path in {"ifma", "portable", "openssl"}
     assert {found[name].path for name in found if name != "ES256"} == {"openssl"}
     assert all(capability.reason for capability in found.values())
+
+
+def test_verifies_es256_by_a_point_that_never_was_a_jwk() -> None:
+    point = (base64url.decode(bare()["x"]), base64url.decode(bare()["y"]))  # type: ignore[arg-type]
+    verify_es256_by_point(point, MESSAGE, signed("ES256"))
+    off_curve = (point[0], bytes(31) + b"\1")
+    for key, message, made in (
+        (point, MESSAGE + b".", signed("ES256")),
+        (point, MESSAGE, signed("ES256")[:-1]),
+        (point, MESSAGE, signed("ES256", "another")),
+        ((point[0], point[1][:-1]), MESSAGE, signed("ES256")),
+        (off_curve, MESSAGE, signed("ES256")),
+    ):
+        with pytest.raises(TokenRejected) as refused:
+            verify_es256_by_point(key, message, made)
+        assert refused.value.reason is Reason.SIGNATURE_INVALID

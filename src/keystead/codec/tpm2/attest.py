@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from struct import Struct
 from typing import Final
 
 from keystead.codec.reader import Reader
@@ -13,6 +14,10 @@ from keystead.errors import Malformed, Reason
 TPM_GENERATED: Final = 0xFF544347
 ST_ATTEST_CERTIFY: Final = 0x8017
 ST_ATTEST_QUOTE: Final = 0x8018
+
+# magic, type; and behind two sized buffers: TPMS_CLOCK_INFO, firmwareVersion.
+_HEAD: Final = Struct(">IH")
+_CLOCK_AND_FIRMWARE: Final = Struct(">QIIBQ")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,22 +67,24 @@ def parse_attest(data: bytes) -> Attest:
     if len(data) > MAX_ATTEST_BYTES:
         raise Malformed(Reason.TOO_LARGE, f"an attestation of {len(data)} bytes")
     reader = Reader(data)
-    magic = reader.u32()
+    magic, kind = reader.fields(_HEAD)
     if magic != TPM_GENERATED:
         raise Malformed(Reason.MALFORMED, f"magic {magic:#010x} was not made by a TPM")
-    kind = reader.u16()
     if kind not in (ST_ATTEST_QUOTE, ST_ATTEST_CERTIFY):
         raise Malformed(Reason.MALFORMED, f"attestation type {kind:#06x}")
+    qualified_signer = reader.sized(max_bytes=MAX_NAME_BYTES)
+    extra_data = reader.sized(max_bytes=MAX_NAME_BYTES)  # TPM2B_DATA: as large as a TPMT_HA
+    clock, reset_count, restart_count, safe, firmware_version = reader.fields(_CLOCK_AND_FIRMWARE)
     attest = Attest(
         magic=magic,
         type=kind,
-        qualified_signer=reader.sized(max_bytes=MAX_NAME_BYTES),
-        extra_data=reader.sized(max_bytes=MAX_NAME_BYTES),  # TPM2B_DATA: as large as a TPMT_HA
-        clock=reader.u64(),
-        reset_count=reader.u32(),
-        restart_count=reader.u32(),
-        safe=_read_yes_no(reader),
-        firmware_version=reader.u64(),
+        qualified_signer=qualified_signer,
+        extra_data=extra_data,
+        clock=clock,
+        reset_count=reset_count,
+        restart_count=restart_count,
+        safe=_yes_no(safe),
+        firmware_version=firmware_version,
         quote=_read_quote(reader) if kind == ST_ATTEST_QUOTE else None,
         certify=_read_certify(reader) if kind == ST_ATTEST_CERTIFY else None,
         raw=data,
@@ -86,8 +93,7 @@ def parse_attest(data: bytes) -> Attest:
     return attest
 
 
-def _read_yes_no(reader: Reader) -> bool:
-    number = reader.u8()
+def _yes_no(number: int) -> bool:
     if number not in (0, 1):
         raise Malformed(Reason.MALFORMED, f"TPMI_YES_NO is {number}")
     return number == 1

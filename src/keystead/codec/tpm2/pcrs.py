@@ -123,7 +123,7 @@ def _read_bank(reader: Reader) -> tuple[HashAlgorithm, tuple[int, ...]]:
     mask = int.from_bytes(reader.take(size), "little")
     if mask >> PCR_COUNT:
         raise Malformed(Reason.MALFORMED, f"a PCR above {PCR_COUNT - 1}")
-    return bank, tuple(index for index in range(PCR_COUNT) if mask >> index & 1)
+    return bank, tuple(index for index in range(mask.bit_length()) if mask >> index & 1)
 
 
 def _mask(indexes: tuple[int, ...]) -> bytes:
