@@ -60,9 +60,10 @@ def cheap() -> Iterator[None]:
 
 @contextmanager
 def soon() -> Iterator[None]:
-    began = time.process_time()
+    """All of it runs on this thread; other threads of the tests' process have work of their own."""
+    began = time.thread_time()
     yield
-    assert time.process_time() - began < CPU_S
+    assert time.thread_time() - began < CPU_S
 
 
 @contextmanager
@@ -286,12 +287,14 @@ def test_a_list_as_long_as_may_be_costs_little() -> None:
 
 def test_statements_that_nobody_signed_are_not_parsed() -> None:
     """A deep or doubled JSON is refused for its signature, before anybody reads it."""
-    for text in ("[" * 100_000, '{"a":' * 20_000, '{"id":"TDX",' * 9_000, "9" * 100_000):
+    for text in ("[" * 15_000, '{"a":' * 15_000, '{"id":"TDX",' * 9_000, "9" * 100_000):
         with cheap():
             assert told(with_members(tcb_info=text)) == (Reason.COLLATERAL_UNTRUSTED, 2)
+    with cheap():
+        assert told(with_members(tcb_info="[" * 100_000)) == (Reason.TOO_LARGE, None)
 
 
-@pytest.mark.parametrize("text", [b"[" * 100_000, b'{"a":' * 20_000, b"9" * 100_000])
+@pytest.mark.parametrize("text", [b"[" * 15_000, b'{"a":' * 15_000, b"9" * 100_000])
 def test_signed_nonsense_is_refused_all_the_same(text: bytes) -> None:
     for given in ({"info": text}, {"identity": text}):
         with cheap():
