@@ -32,10 +32,10 @@ MEMORY_BYTES = 64_000_000
 @contextmanager
 def cheap() -> Iterator[None]:
     tracemalloc.start()
-    began = time.process_time()
+    began = time.thread_time()
     try:
         yield
-        assert time.process_time() - began < CPU_S
+        assert time.thread_time() - began < CPU_S
         assert tracemalloc.get_traced_memory()[1] < MEMORY_BYTES
     finally:
         tracemalloc.stop()

@@ -128,9 +128,9 @@ def test_evidence_that_is_made_to_hurt_costs_little(kind: EvidenceKind) -> None:
     for members in hurtful(kind):
         data = encode_envelope(kind=kind, evidence=members)
         tracemalloc.start()
-        began = time.process_time()
+        began = time.thread_time()
         with pytest.raises((Malformed, Rejected)):
             appraise_saved(parse_envelope(data), policy=policy, now=NOW)
-        spent, (_, peak) = time.process_time() - began, tracemalloc.get_traced_memory()
+        spent, (_, peak) = time.thread_time() - began, tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert spent < MAX_CPU_S and peak < MAX_MEMORY_BYTES
