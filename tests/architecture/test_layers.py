@@ -57,7 +57,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     # 7: what people and tests start
     "dev": BASE | {"app", "config", "testing"},
     "testing": STAGE | {"hardware", "system"},
-    "agent": STAGE | {"evidence", "hardware", "system", "protocol", "config"},
+    "agent": STAGE | {"evidence", "binding", "hardware", "system", "protocol", "config"},
     "demo": COMMAND | {"dev"},
     "cli": COMMAND | {"demo", "dev", "service"},
     "": {"relying", "errors", "model"},  # keystead/__init__.py

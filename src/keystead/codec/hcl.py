@@ -76,6 +76,11 @@ class HclReport:
         """REPORT_DATA as it must be: SHA-256 of the runtime data, then zeros."""
         return hashlib.sha256(self.runtime_data).digest().ljust(REPORT_DATA_BYTES, b"\x00")
 
+    @property
+    def td_report(self) -> bytes:
+        """The TDREPORT of a TD, for its host's quoting service."""
+        return self.raw[_HEAD_BYTES : _HEAD_BYTES + TD_REPORT_BYTES]
+
 
 def parse_hcl_report(data: bytes) -> HclReport:
     """The HCL report in ``data``, with zeros or nothing after it; ``Malformed``."""

@@ -7,7 +7,10 @@ NOT_FOR_AGENTS = ["starlette", "uvicorn", "sqlite3", "OpenSSL", "cedarpy", "prom
 
 
 def test_an_agent_loads_nothing_of_the_service() -> None:
-    script = "import keystead.agent, keystead.cli.attest, sys\nprint(*sys.modules)"
+    script = (
+        "import keystead.agent, keystead.agent.collectors, keystead.cli.attest, sys\n"
+        "print(*sys.modules)"
+    )
     run = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=False
     )
@@ -15,4 +18,9 @@ def test_an_agent_loads_nothing_of_the_service() -> None:
     loaded = set(run.stdout.split())
     assert "keystead.agent.auth" in loaded
     assert loaded.isdisjoint(NOT_FOR_AGENTS)
-    assert not [name for name in loaded if name.startswith(("keystead.service", "keystead.app"))]
+    assert "keystead.agent.collectors.oidc" in loaded
+    stages = {name.split(".")[1] for name in loaded if name.startswith("keystead.")}
+    assert stages.isdisjoint({"service", "app", "server", "storage", "identity", "issuance"})
+    # Of appraisals only what a result is, which binding reads.
+    appraisal = {name for name in loaded if name.startswith("keystead.appraisal.")}
+    assert appraisal == {"keystead.appraisal.result"}

@@ -33,16 +33,13 @@ _COUNTER_ATTRIBUTES: Final = _OWNER_WRITE | _TYPE_COUNTER | _OWNER_READ | _AUTH_
 
 def read_index(connection: Connection, index: int) -> bytes:
     """All bytes of an index that is there; empty when nothing was written yet."""
-    public = nv_commands.nv_read_public(connection.channel, index)
-    if not public.attributes & _WRITTEN:
-        return b""
-    if public.size > MAX_NV_BYTES:
-        raise Refused(Reason.HARDWARE_REFUSED, f"NV index {index:#010x} of {public.size} bytes")
-    chunk = _chunk_bytes(connection)
-    return b"".join(
-        _read(connection, public, size=min(chunk, public.size - offset), offset=offset)
-        for offset in range(0, public.size, chunk)
-    )
+    return _read_all(connection, nv_commands.nv_read_public(connection.channel, index))
+
+
+def find_index(connection: Connection, index: int) -> bytes | None:
+    """As :func:`read_index`; None where there is no such index."""
+    public = _defined(connection, index)
+    return None if public is None else _read_all(connection, public)
 
 
 def read_counter(connection: Connection, index: int) -> int:
@@ -70,6 +67,19 @@ def increment_counter(connection: Connection, index: int) -> int:
     auth = connection.authorizations.owner
     nv_commands.nv_increment(connection.channel, index, authority=RH_OWNER, auth=auth)
     return int.from_bytes(_read(connection, public, size=_COUNTER_BYTES, offset=0), "big")
+
+
+def _read_all(connection: Connection, public: NvPublic) -> bytes:
+    if not public.attributes & _WRITTEN:
+        return b""
+    if public.size > MAX_NV_BYTES:
+        detail = f"NV index {public.index:#010x} of {public.size} bytes"
+        raise Refused(Reason.HARDWARE_REFUSED, detail)
+    chunk = _chunk_bytes(connection)
+    return b"".join(
+        _read(connection, public, size=min(chunk, public.size - offset), offset=offset)
+        for offset in range(0, public.size, chunk)
+    )
 
 
 def _chunk_bytes(connection: Connection) -> int:

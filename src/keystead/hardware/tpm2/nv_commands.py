@@ -17,6 +17,7 @@ from keystead.codec.tpm2.constants import (
     MAX_PUBLIC_BYTES,
 )
 from keystead.codec.tpm2.primitives import u16, u32
+from keystead.errors import Malformed, Reason
 from keystead.hardware.tpm2.frames import Channel, Command, frame, no_parameters, password
 
 
@@ -44,14 +45,14 @@ def nv_read_public(channel: Channel, index: int) -> NvPublic:
 def nv_read(
     channel: Channel, index: int, *, authority: int, auth: bytes, size: int, offset: int
 ) -> bytes:
-    """``size`` bytes of an index, as few as one TPM buffer holds."""
+    """Exactly ``size`` bytes of an index, as few as one TPM buffer holds."""
     request = frame(
         Command.NV_READ,
         handles=[authority, index],
         auths=[password(auth)],
         parameters=u16(size) + u16(offset),
     )
-    return channel.send(request, parse=lambda reader: reader.sized(max_bytes=size))
+    return channel.send(request, parse=lambda reader: _read_exactly(reader, size))
 
 
 def nv_write(
@@ -80,6 +81,13 @@ def nv_define_space(channel: Channel, public: NvPublic, *, authority: int, auth:
 def nv_increment(channel: Channel, index: int, *, authority: int, auth: bytes) -> None:
     request = frame(Command.NV_INCREMENT, handles=[authority, index], auths=[password(auth)])
     channel.send(request, parse=no_parameters)
+
+
+def _read_exactly(reader: Reader, size: int) -> bytes:
+    data = reader.sized(max_bytes=size)
+    if len(data) != size:
+        raise Malformed(Reason.MALFORMED, f"{len(data)} bytes of an NV index instead of {size}")
+    return data
 
 
 def _read_nv_public(reader: Reader) -> NvPublic:

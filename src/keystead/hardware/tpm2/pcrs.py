@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from keystead.codec.hashes import HashAlgorithm
@@ -60,9 +60,20 @@ def quote_with_values(
     qualifying_data: bytes,
 ) -> tuple[Attestation, PcrValues]:
     """A quote and the values that it is over, read again if they changed in between."""
+    return quoted_with_values(
+        connection,
+        selection,
+        lambda: quote(connection, attestation_key, selection, qualifying_data=qualifying_data),
+    )
+
+
+def quoted_with_values(
+    connection: Connection, selection: PcrSelection, make_quote: Callable[[], Attestation]
+) -> tuple[Attestation, PcrValues]:
+    """What ``make_quote`` makes and the values that it is over."""
     for _ in range(_TRIES):
         values = read_pcrs(connection, selection)
-        made = quote(connection, attestation_key, selection, qualifying_data=qualifying_data)
+        made = make_quote()
         if _agree(made, selection, values):
             return made, values
     raise Unavailable(Reason.HARDWARE_UNAVAILABLE, "the PCRs keep changing")
