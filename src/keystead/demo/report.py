@@ -28,7 +28,10 @@ class Outcome:
 
 
 def document(outcome: Outcome, *, timings_ms: Mapping[str, int]) -> dict[str, JSON]:
-    """The one document. ``dpop_proof`` is the one that the API answered with 200."""
+    """The one document. ``dpop_proof`` is the one that the API answered with 200.
+
+    A refusal's ``status`` is HTTP's; where ``error`` is the name of a gRPC code, it is its number.
+    """
     return {
         "evidence": outcome.evidence.value,
         "issuer": outcome.issuer,
