@@ -132,13 +132,15 @@ class DevInstallation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DevSettings:
-    """What a folder's first configuration says; ``anchors`` is file name → PEM certificates."""
+    """What a folder's first configuration says; ``anchors`` is file name → PEM certificates,
+    ``appraisal`` the policy of that name."""
 
     http_port: int
     grpc_port: int
     subject_issuers: tuple[SubjectIssuerConfig, ...] = ()
     audiences: tuple[AudienceConfig, ...] = ()
     delegation: str = DELEGATION
+    appraisal: str = APPRAISAL
     anchors: Mapping[str, bytes] = field(default_factory=dict)
 
     @property
@@ -155,6 +157,7 @@ def prepare(folder: Path, settings: DevSettings) -> None:
     _make_private(folder)
     _write_configuration(folder, settings)
     (folder / "delegation.cedar").write_text(settings.delegation)
+    (folder / "appraisal.toml").write_text(settings.appraisal)
     if settings.anchors:
         (folder / "anchors").mkdir(mode=0o700)
     for name, certificates in settings.anchors.items():

@@ -20,7 +20,7 @@ Where there is no TPM, what the platform says of the workload takes its place: a
 from keystead.agent.attestation import Binding
 from keystead.agent.auth import KeysteadAuth
 from keystead.agent.channel import ClientCertificate
-from keystead.agent.hosts import DocumentHost, TpmHost
+from keystead.agent.hosts import DocumentHost, TpmHost, VtpmHost
 from keystead.agent.proofs import DpopSigner
 from keystead.agent.tokens import ACCESS_TOKEN_TYPE, JWT_TYPE
 from keystead.agent.workload import Workload, client
@@ -34,6 +34,7 @@ __all__ = [
     "DpopSigner",
     "KeysteadAuth",
     "TpmHost",
+    "VtpmHost",
     "Workload",
     "client",
 ]

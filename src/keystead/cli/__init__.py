@@ -20,7 +20,7 @@ from keystead.errors import KeysteadError, Malformed, Reason
 # `keystead verify-issuer` needs no gRPC and the help needs nothing at all.
 COMMANDS: dict[str, tuple[str, str]] = {
     "serve": ("serve", "run the service: --dev with an emulated TPM, or --config keystead.toml"),
-    "demo": ("demo", "the main job from end to end, on two emulated TPMs"),
+    "demo": ("demo", "the main job from end to end, on emulated TPMs"),
     "attest": ("attest", "prove where this workload's key lives, and have it bound"),
     "verify-issuer": ("verify_issuer", "ask an issuer to prove that its keys are in a TPM"),
     "appraise": ("appraise", "look at saved evidence: every check and its verdict"),

@@ -1,1 +1,1 @@
-"""``keystead demo``: the main job with every part a process of its own, on two emulated TPMs."""
+"""``keystead demo``: the main job with every part a process of its own, on emulated TPMs."""

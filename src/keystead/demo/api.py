@@ -1,6 +1,6 @@
 """A protected API: what a relying party has to write, and all of it.
 
-    python -m keystead.demo.api ISSUER
+    python -m keystead.demo.api ISSUER PROTECTION
 
 The middleware refuses whatever does not verify; the endpoint sees a ``VerifiedToken``.
 """
@@ -17,6 +17,7 @@ from starlette.routing import Route
 
 from keystead import ResidencyRequirement, VerifiedToken, Verifier
 from keystead.demo.listener import loopback_socket, serve
+from keystead.model import Protection
 from keystead.relying.asgi import KeysteadMiddleware
 from keystead.system import SystemClock
 
@@ -34,16 +35,19 @@ async def calendar(request: Request) -> JSONResponse:
     return JSONResponse({"user": token.user, "agent": token.agent, "events": ["09:00 stand-up"]})
 
 
-def build_app(*, issuer: str, url: str) -> KeysteadMiddleware:
-    """The application behind its middleware; ``url`` is its address and its audience."""
+def build_app(*, issuer: str, url: str, protection: Protection) -> KeysteadMiddleware:
+    """The application behind its middleware; ``url`` is its address and its audience.
+
+    ``protection`` is what it asks of an agent's key.
+    """
     verifier = Verifier(
         issuer=issuer,
         jwks=f"{issuer}/jwks",
         audience=url,
         scopes_required=[READ_SCOPE],
         minimum_aal=2,
-        # An API that means it leaves `hardware` alone: then emulated TPMs are refused.
-        require_residency=ResidencyRequirement(hardware=False),
+        # An API that means it leaves all of this alone: then only keys in real hardware will do.
+        require_residency=ResidencyRequirement(hardware=False, protections=frozenset({protection})),
         leeway_s=LEEWAY_S,
     )
     app = Starlette(routes=[Route(PATH, calendar)])
@@ -54,7 +58,8 @@ def main() -> None:
     """Listen on loopback; one line a request goes to standard error."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     listener, url = loopback_socket()
-    serve(build_app(issuer=sys.argv[1], url=url), listener, url=url)
+    issuer, protection = sys.argv[1], Protection(sys.argv[2])
+    serve(build_app(issuer=issuer, url=url, protection=protection), listener, url=url)
 
 
 if __name__ == "__main__":

@@ -43,8 +43,18 @@ class Child:
     Start it from a thread that lives as long as it shall: the kernel ties the two together.
     """
 
-    def __init__(self, name: str, arguments: Sequence[str], *, log: Path) -> None:
-        """Start ``python -m`` with ``arguments``; its standard error goes to ``log``."""
+    def __init__(
+        self,
+        name: str,
+        arguments: Sequence[str],
+        *,
+        log: Path,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """Start ``python -m`` with ``arguments``; its standard error goes to ``log``.
+
+        ``environment`` adds to ours.
+        """
         self.name = name
         self.log = log
         self._unread = b""
@@ -55,7 +65,7 @@ class Child:
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 start_new_session=True,
-                env=_environment(log.parent),
+                env=_environment(log.parent) | dict(environment or {}),
             )
 
     @property

@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from keystead.appraisal.result import EAR_TYP
 from keystead.codec import base64url, json
 from keystead.demo import api, oidc_issuer
+from keystead.demo.evidence import Evidence, Expected
 from keystead.demo.scene import Scene, text
-from keystead.demo.stage import AGENT_ID
 from keystead.demo.web import Refusal, refused, told
 from keystead.jose.jwt import Jwt
-from keystead.model import EvidenceKind
 
 MAX_TOKEN_LIFETIME_S = 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bound:
-    """The attested key: its thumbprint, and the attestation result (an EAR JWT) with its id."""
+    """The attested key: its thumbprint, the attestation result (an EAR JWT) with its id, and what
+    tokens of it have to say about where it lives."""
 
     jkt: str
     result_id: str
     ear: str = field(repr=False)
+    residency: Sequence[Expected]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,29 +48,24 @@ class Call:
     dpop_proof: str = field(repr=False)
 
 
-def attest(scene: Scene, *, issuer_ek: str) -> Bound:
-    """Evidence, appraisal, activation; then what the signed result says."""
-    check = scene.story.check
-    with scene.story.step("attest", "the host proves where the agent's key is"):
+def attest(scene: Scene, evidence: Evidence, *, issuer_ek: str) -> Bound:
+    """Evidence and appraisal; then what the signed result says."""
+    with scene.story.step("attest", evidence.claim):
         answer = scene.ask_host("attest")
         ear = text(answer, "ear")
         result = scene.verify(ear, purpose="ear", typ=EAR_TYP, audience=None).claims
-        submodule = json.get_object(json.get_object(result, "submods"), EvidenceKind.TPM2.value)
-        evidence = json.get_object(submodule, "keystead.evidence")
-        pcrs = json.get_object(json.get_object(evidence, "pcrs"), "sha256")
-        check(evidence["ek"] == scene.stage.host.ek, "credential activation: it is the enrolled EK")
-        check(evidence["ek"] != issuer_ek, "which is not the EK of the service's TPM")
-        check("eat_nonce" in result, f"quote over {len(pcrs)} PCRs, for this challenge")
-        check(
-            text(submodule, "keystead.residency", "protection") == "non-exportable",
-            "the TPM certified the key: made there, cannot leave it",
+        submodule = json.get_object(json.get_object(result, "submods"), evidence.kind.value)
+        evidence.check_result(
+            scene, submodule, issuer_ek=issuer_ek, challenged="eat_nonce" in result
         )
-        status = text(submodule, "ear.status")
-        check(
-            evidence["anchor_class"] == "emulated" and status == "warning",
-            f"EK chain ends in an emulator's CA: status {status!r}, never better",
-        )
-    return Bound(jkt=text(answer, "jkt"), result_id=text(answer, "result_id"), ear=ear)
+        agent = scene.stage.host.agent
+        scene.story.check(answer["spiffe_id"] == agent, f"the key is bound to {agent}")
+    return Bound(
+        jkt=text(answer, "jkt"),
+        result_id=text(answer, "result_id"),
+        ear=ear,
+        residency=evidence.residency,
+    )
 
 
 def bind(scene: Scene, bound: Bound) -> None:
@@ -122,26 +119,29 @@ def check_claims(scene: Scene, jwt: Jwt, bound: Bound) -> None:
     lifetime_s = json.get_int(claims, "exp") - json.get_int(claims, "iat")
     residency = json.get_object(json.get_object(claims, "cnf"), "residency")
     check(claims["sub"] == oidc_issuer.USER, f"sub {claims['sub']!r}, aal {claims['aal']}")
-    check(text(claims, "act", "sub") == AGENT_ID, f"act.sub {text(claims, 'act', 'sub')}")
+    agent = text(claims, "act", "sub")
+    check(agent == scene.stage.host.agent, f"act.sub {agent}")
     check(text(claims, "cnf", "jkt") == bound.jkt, f"cnf.jkt {bound.jkt}: the attested key")
     check(residency["result"] == bound.result_id, "cnf.residency.result: that attestation")
-    check(residency["hardware"] is False, "cnf.residency.hardware false: an emulator is none")
+    for each in bound.residency:
+        shown = str(each.value).lower()
+        check(residency[each.name] == each.value, f"cnf.residency.{each.name} {shown}: {each.why}")
     check(claims["scope"] == api.READ_SCOPE, f"scope {claims['scope']!r}")
     check(lifetime_s <= MAX_TOKEN_LIFETIME_S, f"lives for {lifetime_s} s")
 
 
 def call(scene: Scene, delegated: Delegated, *, step: str = "call") -> Call:
     """The API answers, and its log names user and agent."""
-    stage, check = scene.stage, scene.story.check
-    with scene.story.step(step, f"GET {api.PATH} with that token and a proof by the TPM"):
+    stage, host, check = scene.stage, scene.stage.host, scene.story.check
+    with scene.story.step(step, f"GET {api.PATH} with that token and a proof by {host.signer}"):
         said = scene.ask_host("call", url=stage.api)
         answer = told(said)
         check(answer.status == 200, f"{answer.status} from {stage.api}")
         check(said["access_token"] == delegated.access_token, "it was that token")
         check(answer.body["user"] == oidc_issuer.USER, f"the API saw user {answer.body['user']!r}")
-        check(answer.body["agent"] == AGENT_ID, f"the API saw agent {answer.body['agent']!r}")
+        check(answer.body["agent"] == host.agent, f"the API saw agent {answer.body['agent']!r}")
         line = _log_line(scene, delegated.jti)
-        names = f'user="{oidc_issuer.USER}" agent="{AGENT_ID}"'
+        names = f'user="{oidc_issuer.USER}" agent="{host.agent}"'
         check(names in line, "the API's log shows both:")
         scene.story.note(line)
     return Call(

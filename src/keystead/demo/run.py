@@ -17,10 +17,12 @@ from rich.text import Text
 from keystead.codec import json
 from keystead.codec.json import JSON
 from keystead.demo import attacks, delegation, enrolment
+from keystead.demo.evidence import Evidence
 from keystead.demo.failure import Interrupted, StepFailed
 from keystead.demo.report import Outcome, document
 from keystead.demo.scene import Scene
-from keystead.demo.stage import Crew, set_up
+from keystead.demo.set_up import set_up
+from keystead.demo.stage import Crew
 from keystead.demo.story import Story
 from keystead.demo.trail import verify_trail
 from keystead.demo.web import Web
@@ -32,17 +34,18 @@ _SHELL_SIGNAL_STATUS = 128
 EXIT_NO = 1
 
 
-def run_demo(*, as_json: bool) -> int:
-    """Run it; the exit status: 0 all went as it has to, 1 not, 128 + n ended by a signal.
+def run_demo(evidence: Evidence, *, as_json: bool) -> int:
+    """Run it with that evidence.
 
-    With ``as_json`` standard output gets one JSON document and nothing else. However it ends,
-    what it started is stopped and its folder is deleted before this returns.
+    The exit status: 0 all went as it has to, 1 not, 128 + n ended by a signal. With ``as_json``
+    standard output gets one JSON document and nothing else. However it ends, what it started is
+    stopped and its folder is deleted before this returns.
     """
     story = Story(Console(quiet=as_json, highlight=False))
     started = time.monotonic()
     try:
         with _signals_raise(), ExitStack() as stack:
-            outcome = _perform(story, stack)
+            outcome = _perform(story, evidence, stack)
     except Interrupted as interrupted:
         print(f"keystead demo: ended by signal {interrupted.signal_number}", file=sys.stderr)
         return _SHELL_SIGNAL_STATUS + interrupted.signal_number
@@ -63,7 +66,7 @@ def _print(answer: Mapping[str, JSON]) -> None:
     print(json.encode(answer).decode(), flush=True)
 
 
-def _perform(story: Story, stack: ExitStack) -> Outcome:
+def _perform(story: Story, evidence: Evidence, stack: ExitStack) -> Outcome:
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="keystead-demo-")))
     crew = Crew(folder)
     stack.callback(crew.stop)
@@ -71,22 +74,23 @@ def _perform(story: Story, stack: ExitStack) -> Outcome:
     stack.callback(_ignore_signals)
     web = stack.enter_context(closing(Web()))
     try:
-        story.begin()
-        with story.step("start", "service, identity provider, API and a host with its own TPM"):
-            stage = set_up(crew)
+        story.begin(evidence.banner)
+        with story.step("start", evidence.parts):
+            stage = set_up(crew, evidence)
             for child in crew.children:
                 story.passed(f"{child.name}: process {child.pid}")
-        return _play(Scene(stage=stage, story=story, web=web, clock=SystemClock()))
+        scene = Scene(stage=stage, story=story, web=web, clock=SystemClock())
+        return _play(scene, evidence)
     except (StepFailed, KeysteadError) as error:
         _show_failure(story, crew, error)
         raise StepFailed(str(error)) from error
 
 
-def _play(scene: Scene) -> Outcome:
+def _play(scene: Scene, evidence: Evidence) -> Outcome:
     """The main job, and what must not work."""
-    issuer_ek = enrolment.prove_issuer(scene)
-    enrolment.enrol(scene)
-    bound = delegation.attest(scene, issuer_ek=issuer_ek)
+    issuer_ek = enrolment.prove_issuer(scene, evidence)
+    evidence.enrol(scene)
+    bound = delegation.attest(scene, evidence, issuer_ek=issuer_ek)
     delegation.bind(scene, bound)
     delegated = delegation.exchange(scene, bound)
     call = delegation.call(scene, delegated)
@@ -95,15 +99,17 @@ def _play(scene: Scene) -> Outcome:
         attacks.replay_proof(scene, call),
         attacks.widen_scope(scene, delegated),
         attacks.change_audience(scene, delegated),
+        *evidence.attack(scene),
     ]
     renewed = delegation.renew(scene, delegated, bound)
     delegation.call(scene, renewed, step="call_again")
     refusals.append(delegation.revoke(scene, renewed))
-    audit = verify_trail(scene, bound=bound, delegated=renewed, refusals=refusals)
+    audit = verify_trail(scene, evidence, bound=bound, delegated=renewed, refusals=refusals)
     return Outcome(
+        evidence=evidence.kind,
         issuer=scene.stage.issuer,
         jwks=scene.web.get_document(f"{scene.stage.issuer}/jwks"),
-        eks={"service": issuer_ek, "host": scene.stage.host.ek},
+        eks={"service": issuer_ek, **evidence.eks(scene.stage.host)},
         bound=bound,
         delegated=delegated,
         call=call,

@@ -14,10 +14,6 @@ from keystead.demo.failure import StepFailed
 from keystead.errors import KeysteadError
 
 _INDENT = "    "
-BANNER = """\
-EMULATED HARDWARE: both TPMs here are software (swtpm).
-This shows that the protocol works, not that a key is safe,
-and every token says "hardware": false."""
 
 
 class Story:
@@ -29,9 +25,9 @@ class Story:
         self.timings_ms: dict[str, int] = {}
         self.current = ""
 
-    def begin(self) -> None:
-        """The banner."""
-        self._console.print(Panel(Text(BANNER), style="bold yellow", expand=False))
+    def begin(self, banner: str) -> None:
+        """What nobody may overlook."""
+        self._console.print(Panel(Text(banner), style="bold yellow", expand=False))
 
     @contextmanager
     def step(self, key: str, what: str) -> Iterator[None]:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from keystead.codec import json
+from keystead.codec.json import JSON
 from keystead.demo import oidc_issuer
 from keystead.demo.delegation import Bound, Delegated
+from keystead.demo.evidence import Evidence
 from keystead.demo.scene import Scene
-from keystead.demo.stage import AGENT_ID
 from keystead.demo.web import Refusal
 from keystead.model import AuditAction
 
+Events = Sequence[Mapping[str, JSON]]
+
 _EXPECTED = (
-    AuditAction.HOST_ENROLLED,
-    AuditAction.ENTRY_CREATED,
     AuditAction.KEY_PROVED,
     AuditAction.ATTESTATION_AFFIRMED,
     AuditAction.GRANT_CREATED,
@@ -35,11 +36,19 @@ class Audit:
 
 
 def verify_trail(
-    scene: Scene, *, bound: Bound, delegated: Delegated, refusals: Sequence[Refusal]
+    scene: Scene,
+    evidence: Evidence,
+    *,
+    bound: Bound,
+    delegated: Delegated,
+    refusals: Sequence[Refusal],
 ) -> Audit:
     """Who did what for whom is there; then the chain, its checkpoints and the TPM's counter."""
     with scene.story.step("audit", "the service's own record of all this"):
-        _check_events(scene, bound=bound, delegated=delegated, refusals=refusals)
+        shown = scene.keystead("audit", "list")
+        recorded = json.get_object_list(shown, "events", max_items=100_000)
+        _check_actions(scene, recorded, expected=(*evidence.registered, *_EXPECTED))
+        _check_events(scene, recorded, bound=bound, delegated=delegated, refusals=refusals)
         kept = str(scene.stage.folder / "checkpoint.jws")
         sealed = scene.keystead("audit", "checkpoint", "--out", kept)
         counter = json.get_int(sealed, "counter")
@@ -60,20 +69,27 @@ def verify_trail(
     return Audit(events=events, verified=report["verified"] is True)
 
 
+def _check_actions(scene: Scene, events: Events, *, expected: Sequence[AuditAction]) -> None:
+    actions = {event["action"] for event in events}
+    missing = "".join(f", but not {each.value}" for each in expected if each.value not in actions)
+    scene.story.check(not missing, f"every kind of event is there{missing}")
+
+
 def _check_events(
-    scene: Scene, *, bound: Bound, delegated: Delegated, refusals: Sequence[Refusal]
+    scene: Scene,
+    events: Events,
+    *,
+    bound: Bound,
+    delegated: Delegated,
+    refusals: Sequence[Refusal],
 ) -> None:
     check = scene.story.check
-    events = json.get_object_list(scene.keystead("audit", "list"), "events", max_items=100_000)
-    actions = {event["action"] for event in events}
-    missing = [action.value for action in _EXPECTED if action.value not in actions]
-    check(not missing, f"every kind of event is there{''.join(f', but not {m}' for m in missing)}")
     issued = [event for event in events if event["object"] == delegated.jti]
     check(
         [(e["sub"], e["actors"], e["jkt"]) for e in issued]
-        == [(oidc_issuer.USER, [AGENT_ID], bound.jkt)],
+        == [(oidc_issuer.USER, [scene.stage.host.agent], bound.jkt)],
         "the last token: its user, its agent, its key",
     )
     recorded = {event["reason"] for event in events}
-    by_service = {refusal.reason for refusal in refusals if refusal.status == 400}
-    check(by_service <= recorded, f"refusals: {', '.join(sorted(by_service))}")
+    by_endpoint = {refusal.reason for refusal in refusals if refusal.status == 400}
+    check(by_endpoint <= recorded, f"refusals: {', '.join(sorted(by_endpoint))}")

@@ -47,8 +47,17 @@ _SHA256 = re.compile(r"[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]")
 _CONFIRMATIONS = frozenset({"jkt", "residency"})
 
 # What each kind of evidence can prove: only a TPM itself says that a key cannot leave it.
+_MEASURED = frozenset({Protection.MEASURED_CODE, Protection.NONE})
+_NOTHING = frozenset({Protection.NONE})
 PROVABLE: Mapping[EvidenceKind, frozenset[Protection]] = {
     EvidenceKind.TPM2: frozenset({Protection.NON_EXPORTABLE, Protection.NONE}),
+    EvidenceKind.AWS_NITRO: _MEASURED,
+    EvidenceKind.SEV_SNP: _MEASURED,
+    EvidenceKind.TDX: _MEASURED,
+    EvidenceKind.AZURE_CVM: _MEASURED,
+    EvidenceKind.MAA: _MEASURED,
+    EvidenceKind.APP_ATTEST: _NOTHING,
+    EvidenceKind.OIDC: _NOTHING,
 }
 
 _T = TypeVar("_T")

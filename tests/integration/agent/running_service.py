@@ -13,7 +13,7 @@ from pathlib import Path
 
 from keystead.cli import main
 from keystead.config import AudienceConfig, SubjectIssuerConfig
-from keystead.dev import DevSettings, free_ports, prepare
+from keystead.dev import APPRAISAL, DevSettings, free_ports, prepare
 from keystead.system import SystemClock
 from tests.jose_keys import compact, public_jwk
 
@@ -77,9 +77,14 @@ class RunningService:
 
 
 @contextmanager
-def running_service(state: Path, *, ek_ca: bytes) -> Iterator[RunningService]:
-    """A service that believes TPMs under ``ek_ca``; it is stopped with the block."""
-    prepare(state, _settings(state, ek_ca=ek_ca))
+def running_service(
+    state: Path, *, ek_ca: bytes = b"", appraisal: str = APPRAISAL
+) -> Iterator[RunningService]:
+    """A service that believes TPMs under ``ek_ca``, or what another ``appraisal`` policy says.
+
+    It is stopped with the block.
+    """
+    prepare(state, _settings(state, ek_ca=ek_ca, appraisal=appraisal))
     (state / "idp.json").write_text(json.dumps({"keys": [public_jwk(kid="idp-1").to_dict()]}))
     serve = [sys.executable, "-m", "keystead", "serve", "--dev", "--json", "--state", str(state)]
     with (state / "service.log").open("wb") as log:
@@ -110,7 +115,7 @@ def _dies_with_us() -> list[str]:
     return [setpriv, "--pdeathsig", "TERM"] if setpriv else []
 
 
-def _settings(state: Path, *, ek_ca: bytes) -> DevSettings:
+def _settings(state: Path, *, ek_ca: bytes, appraisal: str) -> DevSettings:
     http_port, grpc_port = free_ports(0, 0)
     issuer = f"http://127.0.0.1:{http_port}"
     return DevSettings(
@@ -127,5 +132,6 @@ def _settings(state: Path, *, ek_ca: bytes) -> DevSettings:
         ),
         audiences=(AudienceConfig(uri=AUDIENCE, scopes=(SCOPE,)),),
         delegation=DELEGATION,
-        anchors={"host-ek-ca.pem": ek_ca},
+        appraisal=appraisal,
+        anchors={"host-ek-ca.pem": ek_ca} if ek_ca else {},
     )

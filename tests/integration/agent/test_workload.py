@@ -269,6 +269,7 @@ def test_the_command_attests(
         "spiffe_id",
         "jkt",
         "result",
+        "renew_at",
         "expires_at",
         "issuer",
     ]
@@ -299,3 +300,5 @@ def test_the_command_writes_the_ek_for_enrolment(
 def test_the_command_needs_a_server_and_a_folder(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["attest"]) == 2
     assert "--server" in capsys.readouterr().err
+    assert main(["attest", "--server", "127.0.0.1:1"]) == 2
+    assert "--folder" in capsys.readouterr().err

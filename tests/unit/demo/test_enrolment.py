@@ -9,6 +9,7 @@ from rich.console import Console
 
 from keystead.demo import enrolment
 from keystead.demo.failure import StepFailed
+from keystead.demo.kinds import KINDS
 from keystead.demo.story import Story
 
 ROW = {
@@ -35,14 +36,19 @@ def scene(*rows: dict, host_ek: str = "host", proved: bool = True) -> Scene:
         stage=SimpleNamespace(
             issuer="http://issuer",
             issuer_roots=Path("roots.pem"),
-            host=SimpleNamespace(ek=host_ek),
+            host=SimpleNamespace(said={"ek": host_ek}),
         ),
         answer={"issuer": "http://issuer", "proved": proved, "keys": list(rows)},
     )
 
 
 def test_answers_the_ek_that_was_proved() -> None:
-    assert enrolment.prove_issuer(scene(ROW, ROW)) == "service"
+    assert enrolment.prove_issuer(scene(ROW, ROW), KINDS["tpm2"]) == "service"
+
+
+def test_without_a_tpm_at_the_host_there_is_nothing_to_compare() -> None:
+    alone = scene(ROW, host_ek="service")
+    assert enrolment.prove_issuer(alone, KINDS["oidc"]) == "service"
 
 
 @pytest.mark.parametrize(
@@ -57,4 +63,4 @@ def test_answers_the_ek_that_was_proved() -> None:
 )
 def test_fails_unless_every_key_is_in_one_other_tpm(wrong: Scene, why: str) -> None:
     with pytest.raises(StepFailed, match=why):
-        enrolment.prove_issuer(wrong)
+        enrolment.prove_issuer(wrong, KINDS["tpm2"])

@@ -8,6 +8,8 @@ from keystead.errors import (
     Malformed,
     Reason,
 )
+from keystead.model import EvidenceKind, Protection
+from keystead.relying.claims import PROVABLE
 from keystead.relying.steps import Step
 from tests.jose_keys import public_jwk
 from tests.relying_tokens import (
@@ -98,6 +100,12 @@ RESIDENCIES: list[tuple[Mapping[str, object], Reason]] = [
     # What no TPM evidence proves, and hardware where nothing was proved.
     ({"protection": "measured-code"}, Reason.CLAIM_INVALID),
     ({"protection": "none", "hardware": True}, Reason.CLAIM_INVALID),
+    *[
+        ({"kind": kind, "protection": claimed, "hardware": False}, Reason.CLAIM_INVALID)
+        for kind in EvidenceKind
+        for claimed in Protection
+        if claimed not in PROVABLE[kind]
+    ],
 ]
 
 
@@ -105,6 +113,17 @@ RESIDENCIES: list[tuple[Mapping[str, object], Reason]] = [
 def test_rejects_another_residency(changes: Mapping[str, object], reason: Reason) -> None:
     cnf = {"jkt": public_jwk(name="holder").thumbprint, "residency": residency(**changes)}
     assert refused(token(cnf=cnf)) == (reason, Step.RESIDENCY)
+
+
+@pytest.mark.parametrize("kind", EvidenceKind)
+def test_accepts_what_each_kind_can_prove(kind: EvidenceKind) -> None:
+    assert (Protection.NON_EXPORTABLE in PROVABLE[kind]) is (kind is EvidenceKind.TPM2)
+    for protection in PROVABLE[kind]:
+        said = residency(kind=kind, protection=protection, hardware=False)
+        cnf = {"jkt": public_jwk(name="holder").thumbprint, "residency": said}
+        found = accept(verifier(), token(cnf=cnf)).residency
+        assert found is not None
+        assert (found.kind, found.protection) == (kind, protection)
 
 
 def test_rejects_a_residency_that_is_no_object() -> None:

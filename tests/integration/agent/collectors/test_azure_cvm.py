@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from keystead.agent import VtpmHost
+from keystead.agent.collector import ServerChallenge
 from keystead.agent.collectors.azure_cvm import (
     THIM,
     AzureCvmCollector,
@@ -305,3 +307,38 @@ def test_reads_a_real_report_and_finds_its_ak_elsewhere(
     error = refusal(tpm_device)
     assert type(error) is Refused
     assert "not the AK" in error.detail
+
+
+def test_a_vtpm_host_has_the_key_of_its_folder_bound(vtpm: Tpm2Device, tmp_path: Path) -> None:
+    with serving(json_body(CHAIN)) as server:
+
+        def collector(required: PcrSelection, key: WorkloadKey) -> AzureCvmCollector:
+            return AzureCvmCollector(
+                vtpm, required_pcrs=required, workload_key=key, endpoints=endpoints(server)
+            )
+
+        host = VtpmHost(vtpm, folder=tmp_path / "keys", collector=collector)
+        challenge = ServerChallenge(nonce=NONCE, issuer=ISSUER, required_pcrs=REQUIRED)
+        answer = host.answer(challenge)
+    submission = parse_envelope(answer.envelope)
+    assert (submission.kind, submission.nonce) == (host.kind, NONCE)
+    assert submission.key == answer.key.jwk == host.key().jwk
+    found = evidence.parse(submission)
+    result = appraisal.conclude(
+        appraisal.appraise(found, policy=MACHINE.policy(), nonce=NONCE, now=NOW)
+    )
+    made = binding.bind_key(found, result, key=answer.key.jwk, issuer=ISSUER, nonce=NONCE)
+    assert made.protection is Protection.MEASURED_CODE
+
+
+def test_a_vtpm_host_answers_no_challenge_without_pcrs_and_opens_no_credential(
+    vtpm: Tpm2Device, tmp_path: Path
+) -> None:
+    def collector(required: PcrSelection, key: WorkloadKey) -> AzureCvmCollector:
+        raise AssertionError("nothing is to be collected")
+
+    host = VtpmHost(vtpm, folder=tmp_path / "keys", collector=collector)
+    with pytest.raises(Malformed):
+        host.answer(ServerChallenge(nonce=NONCE, issuer=ISSUER, required_pcrs=PcrSelection.of({})))
+    with pytest.raises(Malformed):
+        host.activate(credential_blob=b"", encrypted_secret=b"")
