@@ -60,6 +60,10 @@ PROVABLE: Mapping[EvidenceKind, frozenset[Protection]] = {
     EvidenceKind.OIDC: _NOTHING,
 }
 
+# Kinds whose hardware may be genuine and say nothing of the key: a guest whose image nobody pins,
+# an app. A TPM certifies the key or nothing is bound; a workload's token shows no hardware at all.
+HARDWARE_ALONE = frozenset(PROVABLE) - {EvidenceKind.TPM2, EvidenceKind.OIDC}
+
 _T = TypeVar("_T")
 _E = TypeVar("_E", bound=StrEnum)
 
@@ -239,8 +243,9 @@ def check_residency(confirmation: Mapping[str, JSON] | None, *, latest: int) -> 
     )
     if residency.protection not in PROVABLE[residency.kind]:
         raise TokenRejected(Reason.CLAIM_INVALID, "residency its kind cannot prove", step=step)
-    if residency.hardware and residency.protection is Protection.NONE:
-        raise TokenRejected(Reason.CLAIM_INVALID, "hardware that protects nothing", step=step)
+    unprotected = residency.protection is Protection.NONE
+    if residency.hardware and unprotected and residency.kind not in HARDWARE_ALONE:
+        raise TokenRejected(Reason.CLAIM_INVALID, "hardware its kind cannot show", step=step)
     if residency.verified_at > latest:
         raise TokenRejected(Reason.CLAIM_INVALID, "verified_at is in the future", step=step)
     return residency

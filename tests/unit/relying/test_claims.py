@@ -97,9 +97,10 @@ RESIDENCIES: list[tuple[Mapping[str, object], Reason]] = [
     ({"hardware": 1}, Reason.CLAIM_INVALID),
     ({"result": "A" * 44}, Reason.CLAIM_INVALID),
     ({"verified_at": NOW + 6}, Reason.CLAIM_INVALID),
-    # What no TPM evidence proves, and hardware where nothing was proved.
+    # What no evidence of that kind proves, and hardware that it cannot show.
     ({"protection": "measured-code"}, Reason.CLAIM_INVALID),
     ({"protection": "none", "hardware": True}, Reason.CLAIM_INVALID),
+    ({"kind": "oidc", "protection": "none", "hardware": True}, Reason.CLAIM_INVALID),
     *[
         ({"kind": kind, "protection": claimed, "hardware": False}, Reason.CLAIM_INVALID)
         for kind in EvidenceKind
