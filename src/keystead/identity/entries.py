@@ -133,17 +133,22 @@ def match_entry(
 
     ``requested`` chooses among the entries that match anyway. Raises ``Refused`` (ek_mismatch,
     no_registration_entry), ``Conflict`` naming the entries when several IDs match and none was
-    requested, or what ``claim_paths.spiffe_path`` finds wrong with a claim.
+    requested. A template that the claims do not fill is no match; where nothing else is one, what
+    ``claim_paths.spiffe_path`` found wrong with a claim is raised.
     """
     if shown.ek != (None if host is None else host.ek):
         raise Refused(Reason.EK_MISMATCH, "the proved EK is not the enrolled host's")
-    matching = [
-        Match(entry=entry, spiffe_id=given_id(entry, shown))
-        for entry in entries
-        if _is_of(entry, host, shown.kind)
-        and _pcrs_match(entry, shown.pcrs)
-        and _selectors_match(entry, shown.facts)
-    ]
+    matching: list[Match] = []
+    unfilled: list[BindingRejected | Malformed] = []
+    for entry in entries:
+        if not _fits(entry, shown, host):
+            continue
+        try:
+            matching.append(Match(entry=entry, spiffe_id=given_id(entry, shown)))
+        except (BindingRejected, Malformed) as error:  # Malformed: an ID that is too long
+            unfilled.append(error)
+    if unfilled and not matching:
+        raise unfilled[0]
     if requested is not None:
         matching = [each for each in matching if each.spiffe_id == requested]
     if not matching:
@@ -201,6 +206,14 @@ def check_entry(entry: RegistrationEntry, *, trust_domain: str) -> None:
         raise _wrong(6, "labels are a host's, and this kind has no host")
     _check_selectors(entry.selectors)
     _check_identifies(entry)
+
+
+def _fits(entry: RegistrationEntry, shown: Shown, host: EnrolledHost | None) -> bool:
+    return (
+        _is_of(entry, host, shown.kind)
+        and _pcrs_match(entry, shown.pcrs)
+        and _selectors_match(entry, shown.facts)
+    )
 
 
 def _is_of(entry: RegistrationEntry, host: EnrolledHost | None, kind: EvidenceKind) -> bool:
