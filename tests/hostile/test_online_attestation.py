@@ -1,0 +1,72 @@
+"""Attestations over the service, by somebody who has good evidence, though not for this."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from keystead.errors import EvidenceRejected, Reason
+from keystead.jose.jwk import PublicJwk
+from keystead.model import Jkt
+from tests import workload_tokens
+from tests.kind_parts import WORKLOADS, Workload
+from tests.unit.service.test_attestation_kinds import asserting, attest, register, service
+
+
+def bearer(folder: Path, **claims: Any) -> Workload:
+    """A workload with a token of Entra ID, whose audience it does not choose."""
+    workload_tokens.write_keys(folder)
+
+    def collect(key: PublicJwk, nonce: bytes) -> Mapping[str, Any]:
+        made = workload_tokens.platform_claims("azure", **claims)
+        return {"token": workload_tokens.sign(made)}
+
+    return replace(
+        WORKLOADS["oidc"](folder),
+        policy=workload_tokens.oidc_policy("azure", folder=folder, keys='jwks_file = "jwks.json"'),
+        collect=collect,
+        selectors={
+            "anchor": (workload_tokens.ENTRA,),
+            "claims.oid": (workload_tokens.PLATFORM_CLAIMS["azure"]["oid"],),
+        },
+    )
+
+
+# --- what a refusal ends --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("claims", "reason"),
+    [
+        ({"iat": -3_600, "nbf": -3_600, "exp": -60}, Reason.EXPIRED),
+        ({"iat": 600, "nbf": 600, "exp": 3_600}, Reason.NOT_YET_VALID),
+        ({"iat": -1_200, "nbf": -1_200, "exp": 3_600}, Reason.EVIDENCE_TOO_OLD),
+    ],
+)
+async def test_a_token_at_the_wrong_time_ends_no_binding(
+    claims: dict[str, int], reason: Reason, tmp_path: Path
+) -> None:
+    """Platforms hand out tokens that they have kept: such a one says nothing of the workload."""
+    workload = bearer(tmp_path)
+    times = {name: workload.now + value for name, value in claims.items()}
+    async with service(tmp_path, workload) as it:
+        await register(it, workload)
+        outcome = await attest(it, workload)
+        with pytest.raises(EvidenceRejected) as refused:
+            await attest(it, replace(workload, collect=bearer(tmp_path, **times).collect))
+        assert refused.value.reason is reason
+        assert await it.store.binding(Jkt(workload.agent.jkt)) == outcome.bound
+
+
+async def test_an_assertion_that_was_overtaken_ends_no_binding(tmp_path: Path) -> None:
+    workload = WORKLOADS["app-attest"](tmp_path)
+    async with service(tmp_path, workload) as it:
+        await register(it, workload)
+        await attest(it, workload)
+        outcome = await attest(it, asserting(workload, 6))
+        with pytest.raises(EvidenceRejected) as refused:
+            await attest(it, asserting(workload, 5))
+        assert refused.value.reason is Reason.COUNTER_NOT_RISING
+        assert await it.store.binding(Jkt(workload.agent.jkt)) == outcome.bound
