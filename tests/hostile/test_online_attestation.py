@@ -9,8 +9,10 @@ import pytest
 
 from keystead.errors import EvidenceRejected, Reason
 from keystead.jose.jwk import PublicJwk
-from keystead.model import Jkt
+from keystead.model import AuditAction, EvidenceKind, Freshness, Jkt
+from keystead.service import reappraisal
 from tests import workload_tokens
+from tests.exchange_parts import ISSUER
 from tests.kind_parts import WORKLOADS, Workload
 from tests.unit.service.test_attestation_kinds import asserting, attest, register, service
 
@@ -32,6 +34,15 @@ def bearer(folder: Path, **claims: Any) -> Workload:
             "claims.oid": (workload_tokens.PLATFORM_CLAIMS["azure"]["oid"],),
         },
     )
+
+
+def with_rules_of(other: Workload, workload: Workload) -> Workload:
+    """``workload`` with the key of ``other``, under a policy that has rules for both."""
+    rules = {
+        name: getattr(other.policy, name)
+        for name in (kind.value.replace("-", "_") for kind in other.policy.kinds)
+    }
+    return replace(workload, policy=replace(workload.policy, **rules), agent=other.agent)
 
 
 # --- what a refusal ends --------------------------------------------------------------------------
@@ -70,3 +81,33 @@ async def test_an_assertion_that_was_overtaken_ends_no_binding(tmp_path: Path) -
             await attest(it, asserting(workload, 5))
         assert refused.value.reason is Reason.COUNTER_NOT_RISING
         assert await it.store.binding(Jkt(workload.agent.jkt)) == outcome.bound
+
+
+# --- one key, two kinds ---------------------------------------------------------------------------
+
+
+async def test_the_newest_evidence_says_what_a_key_is_and_the_older_is_not_kept(
+    tmp_path: Path,
+) -> None:
+    """A key in measured code, then shown by a bearer's token: what was proved first is over."""
+    guest = WORKLOADS["sev-snp"](tmp_path)
+    now = guest.now
+    job = with_rules_of(guest, bearer(tmp_path, iat=now, nbf=now, exp=now + 300))
+    guest = replace(guest, policy=job.policy)
+    async with service(tmp_path, guest) as it:
+        await register(it, guest)
+        await register(it, job)
+        await attest(it, guest)
+        outcome = await attest(it, job)
+        said = outcome.bound.residency
+        assert (said.kind, said.hardware, said.freshness) == (
+            EvidenceKind.OIDC,
+            False,
+            Freshness.BEARER,
+        )
+        assert await it.store.binding(Jkt(guest.agent.jkt)) == outcome.bound
+        assert await it.store.evidence(Jkt(guest.agent.jkt)) is None
+        _first, second = await it.events(AuditAction.ATTESTATION_AFFIRMED)
+        assert (second.kind, second.detail["hardware"]) == ("oidc", "false")
+        again = await reappraisal.apply(it.store, policy=job.policy, issuer=ISSUER, clock=it.clock)
+        assert again == {reappraisal.Outcome.NOT_KEPT: 1}

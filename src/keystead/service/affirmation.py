@@ -163,12 +163,11 @@ def _answered(challenge: Challenge) -> UseOnce:
 
 
 def _kept(proved: Proved, bound: BoundKey) -> list[Operation]:
-    if proved.kept is None:
-        return []
+    """What bound the key before is not what binds it now, so it goes, whatever is kept instead."""
     kept: list[Operation] = [
         KeepEvidence(jkt=bound.jkt, evidence=proved.kept, until=bound.expires_at)
     ]
-    if proved.device and not proved.kept.device:
+    if proved.kept is not None and proved.device and not proved.kept.device:
         kept.append(KeepDevice(device=proved.device, evidence=proved.kept))
     return kept
 
