@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from keystead.errors import EvidenceRejected, Reason
+from keystead.errors import Conflict, EvidenceRejected, Reason
 from keystead.jose.jwk import PublicJwk
 from keystead.model import AuditAction, EvidenceKind, Freshness, Jkt
 from keystead.service import reappraisal
 from tests import workload_tokens
+from tests.evidence_builder import Host
 from tests.exchange_parts import ISSUER
 from tests.kind_parts import WORKLOADS, Workload
 from tests.unit.service.test_attestation_kinds import asserting, attest, register, service
@@ -111,3 +112,47 @@ async def test_the_newest_evidence_says_what_a_key_is_and_the_older_is_not_kept(
         assert (second.kind, second.detail["hardware"]) == ("oidc", "false")
         again = await reappraisal.apply(it.store, policy=job.policy, issuer=ISSUER, clock=it.clock)
         assert again == {reappraisal.Outcome.NOT_KEPT: 1}
+
+
+# --- templates ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("taken_by", ["host", "host's workload", "selected"])
+async def test_a_repositorys_name_makes_nobody_elses_id(taken_by: str, tmp_path: Path) -> None:
+    """Who may call a repository as he likes would be the machine, or the workload, of that name."""
+    workload = WORKLOADS["oidc"](tmp_path)
+    theirs = "spiffe://example.org/host/rocket"
+    async with service(tmp_path, workload) as it:
+        selectors = {**workload.selectors, "profile": ("github-actions",)}
+        name = "spiffe://example.org/host/{repository.name}"
+        await it.register(name, parent="", kind="oidc", selectors=selectors)
+        if taken_by == "host":
+            await it.enrol(Host.make(), theirs)
+        elif taken_by == "host's workload":
+            await it.enrol(Host.make())
+            await it.register(theirs)
+        else:
+            await register(it, workload, selectors={**selectors, "claims.repository_id": ("75",)})
+            await it.register(
+                theirs, parent="", kind="sev-snp", selectors={"measurements.measurement": ("00",)}
+            )
+        with pytest.raises(Conflict) as refused:
+            await attest(it, workload)
+        assert refused.value.reason is Reason.CONFLICT
+        assert await it.store.binding(Jkt(workload.agent.jkt)) is None
+
+
+async def test_a_workload_that_an_entry_names_may_have_that_id_by_a_template_too(
+    tmp_path: Path,
+) -> None:
+    workload = WORKLOADS["oidc"](tmp_path)
+    async with service(tmp_path, workload) as it:
+        selectors = {**workload.selectors, "profile": ("github-actions",)}
+        name = "spiffe://example.org/ci/{repository.name}"
+        shorter = await it.register(
+            name, parent="", kind="oidc", selectors=selectors, binding_ttl_s=600
+        )
+        await it.register(
+            "spiffe://example.org/ci/rocket", parent="", kind="oidc", selectors=selectors
+        )
+        assert (await attest(it, workload)).bound.entry == shorter.id

@@ -161,6 +161,21 @@ def match_entry(
     return min(matching, key=lambda each: (each.entry.binding_ttl_s, each.entry.id))
 
 
+def check_given(match: Match, entries: Sequence[RegistrationEntry], *, shown: Shown) -> None:
+    """``Conflict`` where a template made an ID that an entry for somebody else names.
+
+    Whoever chooses a claim, such as a repository's name, would choose to be that workload.
+    """
+    if not match.entry.template:
+        return
+    for entry in entries:
+        named = not entry.template and entry.spiffe_id == match.spiffe_id
+        if named and not _fits(entry, shown, None):
+            raise Conflict(
+                Reason.CONFLICT, f"{match.entry.id} makes the ID that entry {entry.id} names"
+            )
+
+
 def given_id(entry: RegistrationEntry, shown: Shown) -> SpiffeId:
     """The ID that ``entry`` gives: its own, or the one that its template makes of the claims."""
     if not entry.template:
