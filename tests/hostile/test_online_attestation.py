@@ -1,21 +1,36 @@
 """Attestations over the service, by somebody who has good evidence, though not for this."""
 
-from collections.abc import Mapping
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 
-from keystead.errors import Conflict, EvidenceRejected, Reason
+from keystead.appraisal.result import facts
+from keystead.binding import attested
+from keystead.binding.app_attest import client_data_for
+from keystead.binding.attested import Question
+from keystead.binding.oidc import audience_for
+from keystead.errors import Conflict, EvidenceRejected, KeysteadError, Reason, Refused, Replayed
+from keystead.evidence import app_attest
+from keystead.evidence.envelope import parse_envelope
 from keystead.jose.jwk import PublicJwk
 from keystead.model import AuditAction, EvidenceKind, Freshness, Jkt
 from keystead.service import reappraisal
+from keystead.service.affirmation import Outcome
 from tests import workload_tokens
+from tests.app_attest_builder import APP_ID, Device
+from tests.device_chains import curve_key
 from tests.evidence_builder import Host
 from tests.exchange_parts import ISSUER
 from tests.kind_parts import WORKLOADS, Workload
-from tests.unit.service.test_attestation_kinds import asserting, attest, register, service
+from tests.service_parts import Agent
+from tests.software_hardware import SoftwareTpm
+from tests.unit.service.test_attestation_kinds import OTHER, asserting, attest, register, service
 
 
 def bearer(folder: Path, **claims: Any) -> Workload:
@@ -156,3 +171,169 @@ async def test_a_workload_that_an_entry_names_may_have_that_id_by_a_template_too
             "spiffe://example.org/ci/rocket", parent="", kind="oidc", selectors=selectors
         )
         assert (await attest(it, workload)).bound.entry == shorter.id
+
+
+# --- what may be used once, twice at a time -------------------------------------------------------
+
+
+async def both(*attestations: Awaitable[Outcome]) -> list[KeysteadError]:
+    """Whoever was refused, of several at once."""
+    answers = await asyncio.gather(*attestations, return_exceptions=True)
+    return [each for each in answers if isinstance(each, KeysteadError)]
+
+
+async def test_of_two_who_show_one_bearers_token_at_once_one_is_bound(tmp_path: Path) -> None:
+    owner = bearer(tmp_path)
+    thief = replace(owner, agent=Agent(id=owner.agent.id, host=OTHER))
+    async with service(tmp_path, owner) as it:
+        await register(it, owner)
+        (refused,) = await both(attest(it, owner), attest(it, thief))
+        assert isinstance(refused, Replayed)
+        assert refused.reason is Reason.EVIDENCE_REPLAYED
+        assert len(await it.store.bindings(live_at=it.clock.at)) == 1
+
+
+async def test_another_token_with_the_same_jti_is_a_replay(tmp_path: Path) -> None:
+    owner = bearer(tmp_path, jti="1")
+    async with service(tmp_path, owner) as it:
+        await register(it, owner)
+        await attest(it, owner)
+        later = bearer(tmp_path, jti="1", iat=owner.now + 1)
+        it.clock.at += 2
+        with pytest.raises(Replayed):
+            await attest(it, replace(owner, collect=later.collect))
+
+
+async def test_of_two_assertions_with_one_counter_at_once_one_is_accepted(tmp_path: Path) -> None:
+    workload = WORKLOADS["app-attest"](tmp_path)
+    other = replace(workload, agent=Agent(id=workload.agent.id, host=OTHER))
+    async with service(tmp_path, workload) as it:
+        await register(it, workload)
+        await attest(it, workload)
+        (refused,) = await both(attest(it, asserting(workload, 9)), attest(it, asserting(other, 9)))
+        assert refused.reason is Reason.COUNTER_NOT_RISING
+        assert await it.store.counter(Device().key_id) == 9
+
+
+# --- one device's evidence with another's ---------------------------------------------------------
+
+NEIGHBOUR = Device(key=curve_key("neighbour", ec.SECP256R1))
+
+
+def asserted_by(workload: Workload, device: Device, *, key_id: bytes, app_id: str) -> Workload:
+    """An assertion that ``device`` signed, said to be by the key called ``key_id``."""
+
+    def collect(key: PublicJwk, nonce: bytes) -> Mapping[str, Any]:
+        data = client_data_for(key, issuer=ISSUER, nonce=nonce)
+        return app_attest.encode_assertion(
+            assertion=device.assertion(data, counter=5, app_id=app_id),
+            key_id=key_id,
+            client_data=data,
+        )
+
+    return replace(workload, collect=collect)
+
+
+@pytest.mark.parametrize(
+    ("device", "named", "reason"),
+    [
+        (NEIGHBOUR, Device(), Reason.EVIDENCE_SIGNATURE),
+        (Device(), NEIGHBOUR, Reason.KEY_UNKNOWN),
+        (NEIGHBOUR, NEIGHBOUR, Reason.KEY_UNKNOWN),
+    ],
+    ids=["its name", "its signature", "never attested"],
+)
+async def test_a_devices_attestation_is_no_other_devices(
+    device: Device, named: Device, reason: Reason, tmp_path: Path
+) -> None:
+    workload = WORKLOADS["app-attest"](tmp_path)
+    thief = replace(workload, agent=Agent(id=workload.agent.id, host=OTHER))
+    async with service(tmp_path, workload) as it:
+        await register(it, workload)
+        outcome = await attest(it, workload)
+        with pytest.raises(EvidenceRejected) as refused:
+            await attest(it, asserted_by(thief, device, key_id=named.key_id, app_id=APP_ID))
+        assert (refused.value.reason, refused.value.step) == (reason, 16)
+        assert await it.store.binding(Jkt(OTHER.jwk.thumbprint)) is None
+        assert await it.store.binding(Jkt(workload.agent.jkt)) == outcome.bound
+
+
+async def test_an_app_that_the_policy_names_no_more_asserts_nothing(tmp_path: Path) -> None:
+    """Its attestation is still kept; the policy has another app of the same maker now."""
+    workload, tpm = WORKLOADS["app-attest"](tmp_path), SoftwareTpm()
+    other = "TEAM123456.com.example.other"
+    apps = {hashlib.sha256(other.encode()).digest(): other}
+    later = replace(workload, policy=Device().policy(apps=apps))
+    async with service(tmp_path, workload, tpm=tpm) as it:
+        await register(it, workload)
+        await attest(it, workload)
+    async with service(tmp_path, later, tpm=tpm) as it:
+        await register(it, workload, selectors={"app_id": (other,)})
+        for app_id in (APP_ID, other):
+            with pytest.raises(EvidenceRejected) as refused:
+                await attest(
+                    it, asserted_by(later, Device(), key_id=Device().key_id, app_id=app_id)
+                )
+            assert (refused.value.reason, refused.value.step) == (Reason.APP_MISMATCH, 5)
+
+
+# --- facts ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", WORKLOADS)
+async def test_what_evidence_claims_stands_in_no_fact_of_the_appraisal(
+    kind: str, tmp_path: Path
+) -> None:
+    """Selectors name facts: what an appraiser says of the chain is nothing that evidence can."""
+    workload = WORKLOADS[kind](tmp_path)
+    nonce, key = bytes(32), workload.agent.host.jwk
+    submission = parse_envelope(workload.envelope(nonce))
+    asked = Question(policy=workload.policy, issuer=ISSUER, nonce=nonce, now=workload.now)
+    result = attested.attest(submission, asked).result
+    own = {"anchor", "anchor_class", "pcrs", "measurements", "ek", "secure_boot"}
+    assert own.isdisjoint(result.claims)
+    assert own.isdisjoint({"reset_count", "restart_count", "clock_safe"} & set(result.claims))
+    told = facts(result)
+    assert (told["anchor"], told["anchor_class"]) == (result.anchor, result.anchor_class.value)
+    assert key.thumbprint not in told.values()
+
+
+FORGED = {
+    "anchor": workload_tokens.GITHUB,
+    "profile": "github-actions",
+    "claims": {"repository_id": "74"},
+    "claims.repository_id": "74",
+}
+RULE = """sub = "any"\nproject = ["rocket"]
+anchor = "any"\nprofile = "any"\n"claims.repository_id" = "any"
+"""
+
+
+@pytest.mark.parametrize("anchor", [workload_tokens.GITHUB, workload_tokens.COMPANY])
+async def test_claims_of_an_issuers_own_naming_forge_no_fact(anchor: str, tmp_path: Path) -> None:
+    workload_tokens.write_keys(tmp_path)
+
+    def collect(key: PublicJwk, nonce: bytes) -> Mapping[str, Any]:
+        audience = audience_for(key, issuer=ISSUER, nonce=nonce)
+        claims = workload_tokens.platform_claims("other", aud=audience) | FORGED
+        return {"token": workload_tokens.sign(claims)}
+
+    policy = workload_tokens.oidc_policy(
+        "other", folder=tmp_path, rules=RULE, keys='jwks_file = "jwks.json"'
+    )
+    workload = replace(WORKLOADS["oidc"](tmp_path), collect=collect, policy=policy)
+    async with service(tmp_path, workload) as it:
+        selectors = {"claims.repository_id": ("74",), "anchor": (anchor,)}
+        await register(it, workload, selectors=selectors)
+        with pytest.raises(Refused) as refused:
+            await attest(it, workload)
+        assert refused.value.reason is Reason.NO_REGISTRATION_ENTRY
+        named = {
+            "anchor": (workload_tokens.COMPANY,),
+            "profile": ("other",),
+            "claims.profile": ("github-actions",),
+            "claims.claims.repository_id": ("74",),
+            "claims.sub": ("build-7",),
+        }
+        await register(it, workload, selectors=named)
+        assert (await attest(it, workload)).bound.spiffe_id == workload.agent.id

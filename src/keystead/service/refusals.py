@@ -30,6 +30,7 @@ OF_THE_CONVERSATION = frozenset(
         Reason.EXPIRED,
         Reason.NOT_YET_VALID,
         Reason.EVIDENCE_TOO_OLD,
+        Reason.EVIDENCE_IN_FUTURE,
         Reason.COUNTER_NOT_RISING,
         Reason.KEY_UNKNOWN,
         Reason.COLLATERAL_EXPIRED,
