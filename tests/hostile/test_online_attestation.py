@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import logging
 from collections.abc import Awaitable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -30,7 +31,14 @@ from tests.exchange_parts import ISSUER
 from tests.kind_parts import WORKLOADS, Workload
 from tests.service_parts import Agent
 from tests.software_hardware import SoftwareTpm
-from tests.unit.service.test_attestation_kinds import OTHER, asserting, attest, register, service
+from tests.unit.service.test_attestation_kinds import (
+    OTHER,
+    asserting,
+    attest,
+    register,
+    service,
+    submit,
+)
 
 
 def bearer(folder: Path, **claims: Any) -> Workload:
@@ -337,3 +345,29 @@ async def test_claims_of_an_issuers_own_naming_forge_no_fact(anchor: str, tmp_pa
         }
         await register(it, workload, selectors=named)
         assert (await attest(it, workload)).bound.spiffe_id == workload.agent.id
+
+
+# --- what is shown --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["oidc", "maa"])
+async def test_nothing_that_is_shown_has_the_token_in_it(
+    kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    workload = WORKLOADS[kind](tmp_path)
+    caplog.set_level(logging.DEBUG)
+    async with service(tmp_path, workload) as it:
+        await register(it, workload)
+        session = it.attestations.begin(workload.kind.value)
+        envelope = workload.envelope(session.challenge.nonce)
+        token = parse_envelope(envelope).evidence["token"]
+        assert isinstance(token, str)
+        outcome = await submit(session, workload, envelope=envelope)
+        with pytest.raises(Replayed) as refused:
+            await submit(session, workload, envelope=envelope)
+        kept = await it.store.evidence(Jkt(workload.agent.jkt))
+        assert kept is not None and token.encode() in kept.envelope
+        shown = [parse_envelope(envelope), session, outcome, kept, *await it.events()]
+        told = "".join(repr(each) for each in shown) + str(refused.value) + caplog.text
+        told += "".join(capfd.readouterr())
+        assert not [part for part in token.split(".")[1:] if part in told]
