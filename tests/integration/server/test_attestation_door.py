@@ -1,4 +1,4 @@
-"""What a stranger is told over gRPC when evidence is refused: the steps that the documents number."""
+"""What a stranger is told over gRPC of refused evidence: the step that the kind's page numbers."""
 
 import asyncio
 import json
