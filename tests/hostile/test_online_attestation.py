@@ -347,6 +347,29 @@ async def test_claims_of_an_issuers_own_naming_forge_no_fact(anchor: str, tmp_pa
         assert (await attest(it, workload)).bound.spiffe_id == workload.agent.id
 
 
+# --- what is kept ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", WORKLOADS)
+async def test_spaces_are_not_kept_and_the_evidence_says_the_same_without_them(
+    kind: str, tmp_path: Path
+) -> None:
+    workload = WORKLOADS[kind](tmp_path)
+    async with service(tmp_path, workload) as it:
+        await register(it, workload)
+        session = it.attestations.begin(workload.kind.value)
+        envelope = workload.envelope(session.challenge.nonce)
+        padded = envelope.replace(b"{", b"{" + b" " * 300_000, 1)
+        await submit(session, workload, envelope=padded)
+        kept = await it.store.evidence(Jkt(workload.agent.jkt))
+        assert kept is not None and len(kept.envelope) <= len(envelope)
+        assert parse_envelope(kept.envelope) == parse_envelope(envelope)
+        again = await reappraisal.apply(
+            it.store, policy=workload.policy, issuer=ISSUER, clock=it.clock
+        )
+        assert again == {reappraisal.Outcome.STAYS: 1}
+
+
 # --- what is shown --------------------------------------------------------------------------------
 
 
