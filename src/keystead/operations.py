@@ -62,10 +62,11 @@ class BindKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeepEvidence:
-    """Keep what ``jkt`` was bound by, in place of what was kept before, until ``until``."""
+    """Keep what ``jkt`` was bound by, in place of what was kept before, until ``until``; None where
+    it must not be kept: then nothing is."""
 
     jkt: Jkt
-    evidence: KeptEvidence
+    evidence: KeptEvidence | None
     until: int
 
 

@@ -479,6 +479,8 @@ async def test_evidence_is_kept_with_its_binding_and_replaced(store: Store) -> N
         keep = KeepEvidence(jkt=key.jkt, evidence=kept(envelope=envelope), until=NOW + 60)
         await run(store, keep)
         assert await store.evidence(key.jkt) == keep.evidence
+    await run(store, KeepEvidence(jkt=key.jkt, evidence=None, until=NOW + 60))
+    assert await store.evidence(key.jkt) is None
 
 
 async def test_an_ended_binding_takes_evidence_and_grants_along(store: Store) -> None:

@@ -94,12 +94,17 @@ class Attested:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """What evidence that was affirmed before is worth under a policy."""
+    """What evidence that was affirmed before is worth under a policy.
+
+    ``result`` has what it shows; None of a TPM, whose credential is not asked again, and of which
+    no policy changes what an entry names.
+    """
 
     policy: str
     hardware: bool
     protection: Protection
     max_age_s: int
+    result: AttestationResult | None = None
 
 
 Attester = Callable[[Submission, PublicJwk, Question], Attested]
@@ -301,6 +306,7 @@ def appraise_again(
         hardware=found.result.hardware,
         protection=found.certified.protection,
         max_age_s=found.result.max_age_s,
+        result=found.result,
     )
 
 

@@ -28,6 +28,9 @@ MAX_DEPTH = 16
 # Objects and arrays together, those within strings counted as well; real documents open some
 # hundred. A megabyte of "{}," would cost half a second.
 MAX_BRACKETS = 20_000
+# Members and items, counted by what parts them, within strings as well. Whoever sends two megabytes
+# of "1," before anything is signed would have half a second of everybody's time.
+MAX_COMMAS = 20_000
 # Signed 64-bit, so that every reader of the same bytes, in C or a database, sees the same number.
 MAX_INTEGER = 2**63 - 1
 # Longest spelling of such an integer, sign included; bounds int()'s quadratic time.
@@ -53,6 +56,7 @@ def parse_object(
     object included. Raises ``Malformed`` with ``too_large``, ``duplicate_member`` or ``malformed``.
     """
     text = _bounded_text(data, max_bytes)
+    _check_size(text)
     _check_depth(text, max_depth)
     try:
         value = _DECODER.decode(text)
@@ -264,6 +268,11 @@ def _bounded_text(data: bytes | str, max_bytes: int) -> str:
     except UnicodeError as error:
         raise Malformed(Reason.MALFORMED, "JSON that is not UTF-8") from error
     return text
+
+
+def _check_size(text: str) -> None:
+    if text.count(",") > MAX_COMMAS:
+        raise Malformed(Reason.TOO_LARGE, f"JSON with more than {MAX_COMMAS} commas")
 
 
 def _check_depth(text: str, max_depth: int) -> None:

@@ -9,7 +9,7 @@ binds nothing. Unknown members are refused.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from keystead.codec import base64url, json
@@ -31,12 +31,12 @@ _MEMBERS: Final = frozenset({"keystead_evidence", "kind", "nonce", "key", "evide
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
-    """A parsed envelope; ``evidence`` is for the parser of ``kind``."""
+    """A parsed envelope; ``evidence`` is for the parser of ``kind``: a bearer's token, maybe."""
 
     kind: EvidenceKind
     nonce: bytes | None
     key: PublicJwk | None
-    evidence: Mapping[str, JSON]
+    evidence: Mapping[str, JSON] = field(repr=False)
 
 
 def parse_envelope(data: bytes) -> Submission:

@@ -133,17 +133,22 @@ def match_entry(
 
     ``requested`` chooses among the entries that match anyway. Raises ``Refused`` (ek_mismatch,
     no_registration_entry), ``Conflict`` naming the entries when several IDs match and none was
-    requested, or what ``claim_paths.spiffe_path`` finds wrong with a claim.
+    requested. A template that the claims do not fill is no match; where nothing else is one, what
+    ``claim_paths.spiffe_path`` found wrong with a claim is raised.
     """
     if shown.ek != (None if host is None else host.ek):
         raise Refused(Reason.EK_MISMATCH, "the proved EK is not the enrolled host's")
-    matching = [
-        Match(entry=entry, spiffe_id=given_id(entry, shown))
-        for entry in entries
-        if _is_of(entry, host, shown.kind)
-        and _pcrs_match(entry, shown.pcrs)
-        and _selectors_match(entry, shown.facts)
-    ]
+    matching: list[Match] = []
+    unfilled: list[BindingRejected | Malformed] = []
+    for entry in entries:
+        if not _fits(entry, shown, host):
+            continue
+        try:
+            matching.append(Match(entry=entry, spiffe_id=given_id(entry, shown)))
+        except (BindingRejected, Malformed) as error:  # Malformed: an ID that is too long
+            unfilled.append(error)
+    if unfilled and not matching:
+        raise unfilled[0]
     if requested is not None:
         matching = [each for each in matching if each.spiffe_id == requested]
     if not matching:
@@ -154,6 +159,21 @@ def match_entry(
         raise Conflict(Reason.CONFLICT, f"several entries match; request one ID: {names}")
     # Entries that differ only in what they demand: the shortest binding is true under all.
     return min(matching, key=lambda each: (each.entry.binding_ttl_s, each.entry.id))
+
+
+def check_given(match: Match, entries: Sequence[RegistrationEntry], *, shown: Shown) -> None:
+    """``Conflict`` where a template made an ID that an entry for somebody else names.
+
+    Whoever chooses a claim, such as a repository's name, would choose to be that workload.
+    """
+    if not match.entry.template:
+        return
+    for entry in entries:
+        named = not entry.template and entry.spiffe_id == match.spiffe_id
+        if named and not _fits(entry, shown, None):
+            raise Conflict(
+                Reason.CONFLICT, f"{match.entry.id} makes the ID that entry {entry.id} names"
+            )
 
 
 def given_id(entry: RegistrationEntry, shown: Shown) -> SpiffeId:
@@ -201,6 +221,14 @@ def check_entry(entry: RegistrationEntry, *, trust_domain: str) -> None:
         raise _wrong(6, "labels are a host's, and this kind has no host")
     _check_selectors(entry.selectors)
     _check_identifies(entry)
+
+
+def _fits(entry: RegistrationEntry, shown: Shown, host: EnrolledHost | None) -> bool:
+    return (
+        _is_of(entry, host, shown.kind)
+        and _pcrs_match(entry, shown.pcrs)
+        and _selectors_match(entry, shown.facts)
+    )
 
 
 def _is_of(entry: RegistrationEntry, host: EnrolledHost | None, kind: EvidenceKind) -> bool:

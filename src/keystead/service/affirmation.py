@@ -11,7 +11,7 @@ from keystead.appraisal.result import AttestationResult
 from keystead.binding import binder
 from keystead.binding.certified_key import CertifiedKey
 from keystead.codec import base64url
-from keystead.errors import Reason, Refused
+from keystead.errors import Conflict, Reason, Refused
 from keystead.identity import entries as entry_rules
 from keystead.identity.entries import Match, Shown
 from keystead.model import (
@@ -141,12 +141,22 @@ class Affirmations:
         )
         if result.kind is not EvidenceKind.TPM2:
             entries = await self._store.entries_without_host()
-            return entry_rules.match_entry(entries, shown=shown, requested=wanted)
+            match = entry_rules.match_entry(entries, shown=shown, requested=wanted)
+            await self._check_given(match, shown)
+            return match
         host = None if proved.host is None else await self._store.host(proved.host.ek)
         if host is None:
             raise Refused(Reason.EK_NOT_ENROLLED, f"EK {result.ek}")
         entries = await self._store.entries(ek=host.ek)
         return entry_rules.match_entry(entries, shown=shown, host=host, requested=wanted)
+
+    async def _check_given(self, match: Match, shown: Shown) -> None:
+        """What a template makes of claims is no host's ID, and no other entry's."""
+        if not match.entry.template:
+            return
+        if await self._store.host_named(match.spiffe_id) is not None:
+            raise Conflict(Reason.CONFLICT, f"{match.entry.id} makes an enrolled host's ID")
+        entry_rules.check_given(match, await self._store.entries(), shown=shown)
 
     def _renew_at(self, bound: BoundKey) -> int:
         """When the policy says, or with a third of the binding's life left, whichever is first."""
@@ -163,12 +173,11 @@ def _answered(challenge: Challenge) -> UseOnce:
 
 
 def _kept(proved: Proved, bound: BoundKey) -> list[Operation]:
-    if proved.kept is None:
-        return []
+    """What bound the key before is not what binds it now, so it goes, whatever is kept instead."""
     kept: list[Operation] = [
         KeepEvidence(jkt=bound.jkt, evidence=proved.kept, until=bound.expires_at)
     ]
-    if proved.device and not proved.kept.device:
+    if proved.kept is not None and proved.device and not proved.kept.device:
         kept.append(KeepDevice(device=proved.device, evidence=proved.kept))
     return kept
 

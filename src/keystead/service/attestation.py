@@ -75,7 +75,8 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Read:
-    """An envelope for this challenge, whose key signed the challenge."""
+    """An envelope for this challenge, whose key signed the challenge; ``data`` is it without what
+    says nothing, so that nobody has two megabytes of spaces kept."""
 
     data: bytes = field(repr=False)
     submission: Submission
@@ -207,7 +208,13 @@ class Session:
         if submission.key is None:
             raise Malformed(Reason.EVIDENCE_MEMBER_MISSING, "key")
         key_proof.verify_key_proof(proof, key=submission.key, issuer=self._all.issuer, nonce=nonce)
-        return Read(data=data, submission=submission, key=submission.key)
+        kept = envelope.encode_envelope(
+            kind=submission.kind,
+            evidence=submission.evidence,
+            nonce=submission.nonce,
+            key=submission.key,
+        )
+        return Read(data=kept, submission=submission, key=submission.key)
 
     async def _attest(self, read: Read, wanted: SpiffeId | None) -> Outcome:
         now = self._all.clock.now()

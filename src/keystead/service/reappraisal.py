@@ -5,8 +5,9 @@
     await apply(store, policy=policy, issuer=issuer, clock=clock)           # ends what has to end
 
 The evidence behind each binding was kept with its challenge and time, so the question is the one
-that was asked then. A key whose evidence the policy refuses, or makes less of, loses its binding
-and its grants; its agent attests again, and gets what the new policy says.
+that was asked then. A key whose evidence the policy refuses, or makes less of, or reads so that its
+entry does not fit any more, loses its binding and its grants; its agent attests again, and gets
+what the new policy says.
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ from enum import StrEnum
 from typing import Protocol
 
 from keystead.appraisal.policy import AppraisalPolicy
+from keystead.appraisal.result import facts
 from keystead.binding.attested import Standing, appraise_again
 from keystead.errors import EvidenceRejected, KeysteadError, Reason, Refused, Unavailable
-from keystead.model import AuditEvent, BoundKey, Jkt, KeptEvidence
+from keystead.identity.entries import Shown, match_entry
+from keystead.model import AuditEvent, BoundKey, Jkt, KeptEvidence, RegistrationEntry
 from keystead.operations import BindKey, EndBinding, Operation
 from keystead.ports import Clock, Store
 from keystead.service.refusals import binding_ended
@@ -62,6 +65,8 @@ class Bindings(Protocol):
 
     def device(self, id: str) -> KeptEvidence | None: ...
 
+    def entry(self, id: str) -> RegistrationEntry | None: ...
+
 
 def look(reader: Bindings, *, policy: AppraisalPolicy, issuer: str, now: int) -> Iterator[Verdict]:
     """A verdict on every binding that lives at ``now``; nothing is changed."""
@@ -70,7 +75,15 @@ def look(reader: Bindings, *, policy: AppraisalPolicy, issuer: str, now: int) ->
         for bound in page:
             kept = reader.evidence(bound.jkt)
             device = reader.device(kept.device) if kept is not None and kept.device else None
-            yield judge(bound, kept, device=device, policy=policy, issuer=issuer, now=now)
+            yield judge(
+                bound,
+                kept,
+                device=device,
+                entry=reader.entry(bound.entry),
+                policy=policy,
+                issuer=issuer,
+                now=now,
+            )
         after = page[-1].jkt
 
 
@@ -89,9 +102,17 @@ async def apply(
         for bound in page:
             kept = await store.evidence(bound.jkt)
             device = await store.device(kept.device) if kept is not None and kept.device else None
+            entry = await store.entry(bound.entry)
             now = clock.now()
             verdict = await asyncio.to_thread(
-                judge, bound, kept, device=device, policy=policy, issuer=issuer, now=now
+                judge,
+                bound,
+                kept,
+                device=device,
+                entry=entry,
+                policy=policy,
+                issuer=issuer,
+                now=now,
             )
             counts[verdict.outcome] += 1
             operations += _changes(verdict, now=now)
@@ -107,6 +128,7 @@ def judge(
     kept: KeptEvidence | None,
     *,
     device: KeptEvidence | None,
+    entry: RegistrationEntry | None,
     policy: AppraisalPolicy,
     issuer: str,
     now: int,
@@ -121,6 +143,7 @@ def judge(
         return Verdict(bound=bound, outcome=Outcome.NOT_KEPT, expires_at=bound.expires_at)
     try:
         standing = _standing(kept, device=device, policy=policy, issuer=issuer, now=now)
+        _check_entry(bound, entry, standing)
     except Unavailable:
         raise
     except KeysteadError as error:
@@ -153,6 +176,16 @@ def _standing(
             raise
         later = replace(kept, appraised_at=now)
         return appraise_again(later, policy=policy, issuer=issuer, device=device)
+
+
+def _check_entry(bound: BoundKey, entry: RegistrationEntry | None, standing: Standing) -> None:
+    """Of a token, the policy says what its claims are called and which of them count."""
+    result = standing.result
+    if result is None:
+        return
+    shown = Shown(kind=result.kind, pcrs=result.pcrs, facts=facts(result))
+    entries = () if entry is None else (entry,)
+    match_entry(entries, shown=shown, requested=bound.spiffe_id)
 
 
 def _ends(bound: BoundKey, error: KeysteadError, now: int) -> Verdict:

@@ -27,12 +27,18 @@ OF_THE_CONVERSATION = frozenset(
     {
         Reason.CHALLENGE_EXPIRED,
         Reason.NONCE_MISMATCH,
+        Reason.EXPIRED,
+        Reason.NOT_YET_VALID,
+        Reason.EVIDENCE_TOO_OLD,
+        Reason.EVIDENCE_IN_FUTURE,
+        Reason.COUNTER_NOT_RISING,
         Reason.KEY_UNKNOWN,
         Reason.COLLATERAL_EXPIRED,
     }
 )
-"""Refusals that say nothing of the machine: late, out of step, by a key set that is behind, or with
-a maker's statements that have run out."""
+"""Refusals that say nothing of the machine: late or early, such as a token that its platform had
+kept; out of step, such as the later of two assertions that arrives first; by a key set that is
+behind, or with a maker's statements that have run out."""
 
 
 class Refusals:

@@ -244,3 +244,11 @@ def test_brackets_are_bounded_wherever_they_stand(inside: str) -> None:
     assert len(json.parse_object(most, max_bytes=len(most))) == 1
     more = most.replace("0]}", inside + "0]}")
     assert refused(lambda: json.parse_object(more, max_bytes=len(more))) is Reason.TOO_LARGE
+
+
+@pytest.mark.parametrize("most", ['{"a":[%s0]}', '{"a":"%s"}'], ids=["items", "text"])
+def test_commas_are_bounded_wherever_they_stand(most: str) -> None:
+    each = "0," if "[" in most else ","
+    good, more = most % (each * json.MAX_COMMAS), most % (each * (json.MAX_COMMAS + 1))
+    assert len(json.parse_object(good, max_bytes=len(good))) == 1
+    assert refused(lambda: json.parse_object(more, max_bytes=len(more))) is Reason.TOO_LARGE

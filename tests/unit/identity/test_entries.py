@@ -248,6 +248,15 @@ def test_a_claim_that_is_no_name_makes_no_id(repository: str) -> None:
         job(TEMPLATE, facts={"claims.repository": repository})
 
 
+def test_a_template_that_is_not_filled_stands_in_no_other_entrys_way() -> None:
+    later = replace(TEMPLATE, id="later", template="/deployed/{environment}")
+    twice = replace(TEMPLATE, id="twice", template="/{sha}/{sha}")
+    for entries in ((JOB, later, twice), (later, twice, JOB)):
+        facts = {"claims.sha": "a" * 1_020}
+        assert job(*entries, facts=facts).entry is JOB
+        assert job(*entries, facts=facts, requested=JOB.spiffe_id).entry is JOB
+
+
 def test_a_template_and_an_id_that_both_match_conflict() -> None:
     with pytest.raises(Conflict):
         job(JOB, TEMPLATE)

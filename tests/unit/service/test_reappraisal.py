@@ -1,6 +1,6 @@
 """What another policy makes of bindings that stand."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from keystead.appraisal.policy import AppraisalPolicy
+from keystead.binding.oidc import audience_for
 from keystead.errors import Reason, Unavailable
+from keystead.jose.jwk import PublicJwk
 from keystead.model import AnchorClass, AuditAction, EvidenceKind, Jkt
 from keystead.service import reappraisal
 from keystead.service.reappraisal import Outcome, Verdict
@@ -166,6 +168,36 @@ async def test_a_token_verifies_by_the_key_that_was_kept_with_it(kind: str, tmp_
         fetches = it.provider.fetches
         assert await apply(it, policy) == {Outcome.STAYS: 1}
         assert it.provider.fetches == fetches
+
+
+async def test_an_entry_that_fits_no_more_ends_the_binding(tmp_path: Path) -> None:
+    """The policy says which claims of an unknown platform count; its entry names one more."""
+    workload_tokens.write_keys(tmp_path)
+    where = {"folder": tmp_path, "keys": 'jwks_file = "jwks.json"'}
+
+    def collect(key: PublicJwk, nonce: bytes) -> Mapping[str, Any]:
+        audience = audience_for(key, issuer=ISSUER, nonce=nonce)
+        return {
+            "token": workload_tokens.sign(workload_tokens.platform_claims("other", aud=audience))
+        }
+
+    workload = replace(
+        WORKLOADS["oidc"](tmp_path),
+        policy=workload_tokens.oidc_policy("other", **where),
+        collect=collect,
+        selectors={
+            "anchor": (workload_tokens.COMPANY,),
+            "claims.sub": ("build-7",),
+            "claims.project": ("rocket",),
+        },
+    )
+    async with service(tmp_path, workload) as it:
+        assert await apply(it, workload.policy) == {Outcome.STAYS: 1}
+        fewer = workload_tokens.oidc_policy("other", rules='sub = ["build-7"]', **where)
+        (verdict,) = look(it, tmp_path, fewer)
+        assert verdict.error is not None
+        assert verdict.error.reason is Reason.NO_REGISTRATION_ENTRY
+        assert await apply(it, fewer) == {Outcome.ENDS: 1}
 
 
 async def test_pages_are_transactions_and_all_are_looked_at(

@@ -52,7 +52,10 @@ def bind(connection: sqlite3.Connection, operation: BindKey) -> None:
 
 
 def keep_evidence(connection: sqlite3.Connection, operation: KeepEvidence) -> None:
-    """One row a key: the latest."""
+    """One row a key: the latest, or none where that is not kept."""
+    if operation.evidence is None:
+        connection.execute("DELETE FROM evidence WHERE jkt = ?", (operation.jkt,))
+        return
     row = (operation.jkt, operation.until, rows.EVIDENCE.encode(operation.evidence))
     connection.execute(_KEEP, row)
 
