@@ -98,12 +98,22 @@ def load_policies(config: Config, *, base: Path) -> Policies:
         text = path.read_text()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(Reason.CONFIGURATION_INVALID, f"{path}: {error}") from None
-    appraisal = base / config.attestation.policy
+    appraisal, digest = _appraisal(base / config.attestation.policy)
     return Policies(
-        appraisal=load_policy(appraisal),
-        appraisal_digest=policy_digest(appraisal)[:POLICY_DIGEST_CHARS],
+        appraisal=appraisal,
+        appraisal_digest=digest[:POLICY_DIGEST_CHARS],
         delegation=DelegationPolicy.parse(text),
     )
+
+
+def _appraisal(path: Path) -> tuple[AppraisalPolicy, str]:
+    """The policy and its digest, which is recorded as what bindings were asked by: of one state of
+    its files, or the next start would not ask again."""
+    digest = policy_digest(path)
+    policy = load_policy(path)
+    if policy_digest(path) != digest:
+        raise ConfigurationError(Reason.CONFIGURATION_INVALID, f"{path}: changed as it was read")
+    return policy, digest
 
 
 @contextlib.asynccontextmanager
