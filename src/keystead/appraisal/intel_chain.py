@@ -9,7 +9,7 @@ out. All of Intel's keys are on P-256, all its signatures over SHA-256.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final
@@ -57,11 +57,24 @@ class NotInForce(Untrusted):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PckPath:
-    """A platform's key, what its certificate says of the platform, and whose root that ends at."""
+class SignerPath:
+    """A key whose path holds at every time from ``not_before`` to ``not_after``, Unix seconds."""
+
+    key: EllipticCurvePublicKey = field(repr=False)
+    not_before: int
+    not_after: int
+
+    def holds_at(self, at: int) -> bool:
+        """Whether every certificate of the path is valid then, and every revocation list."""
+        return self.not_before <= at <= self.not_after
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PckPath(SignerPath):
+    """The same of a platform's key, with what its certificate says of the platform, and whose root
+    it ends at."""
 
     anchor: Anchor
-    key: EllipticCurvePublicKey = field(repr=False)
     tcb: PckTcb
 
 
@@ -85,28 +98,40 @@ def pck_path(
     try:
         leaf, authority, root = links = _links(chain, _PCK_CHAIN)
         anchor = _anchor(root, anchors)
-        _check_links(links, at)
-        _check_not_revoked(authority, root, root_crl, at)
-        _check_not_revoked(leaf, authority, pck_crl, at)
+        windows = [
+            *_check_links(links, at),
+            _check_not_revoked(authority, root, root_crl, at),
+            _check_not_revoked(leaf, authority, pck_crl, at),
+        ]
         tcb = parse_pck_extension(leaf.parsed.extensions)
     except _UNREADABLE as error:
         raise Untrusted(f"a chain that does not parse: {error}") from error
-    return PckPath(anchor=anchor, key=_key(leaf), tcb=tcb)
+    start, end = common_window(windows)
+    return PckPath(anchor=anchor, key=_key(leaf), tcb=tcb, not_before=start, not_after=end)
 
 
-def signer_key(chain: bytes, *, root_crl: bytes, anchor: Anchor, at: int) -> EllipticCurvePublicKey:
-    """The key that signs Intel's statements, by its chain (PEM) to ``anchor``; ``Untrusted``."""
+def signer_path(chain: bytes, *, root_crl: bytes, anchor: Anchor, at: int) -> SignerPath:
+    """The path of who signs Intel's statements, by its chain (PEM) to ``anchor``; ``Untrusted``."""
     try:
         leaf, root = links = _links(chain, _SIGNER_CHAIN)
         _anchor(root, AnchorSet(anchors=(anchor,)))
-        _check_links(links, at)
-        _check_not_revoked(leaf, root, root_crl, at)
+        windows = [
+            *_check_links(links, at),
+            _check_not_revoked(leaf, root, root_crl, at),
+        ]
         names = leaf.loaded.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
         if [each.value for each in names] != [TCB_SIGNER]:
             raise Untrusted("not the certificate of whoever signs TCB info")
     except _UNREADABLE as error:
         raise Untrusted(f"a chain that does not parse: {error}") from error
-    return _key(leaf)
+    start, end = common_window(windows)
+    return SignerPath(key=_key(leaf), not_before=start, not_after=end)
+
+
+def common_window(windows: Iterable[tuple[int, int]]) -> tuple[int, int]:
+    """When all of ``windows`` hold, both ends included."""
+    starts, ends = zip(*windows, strict=True)
+    return max(starts), min(ends)
 
 
 def _links(chain: bytes, size: int) -> list[_Link]:
@@ -123,9 +148,10 @@ def _anchor(root: _Link, anchors: AnchorSet) -> Anchor:
     return anchor
 
 
-def _check_links(links: Sequence[_Link], at: int) -> None:
-    for link in links:
-        start, end = link.parsed.valid_from_to()
+def _check_links(links: Sequence[_Link], at: int) -> list[tuple[int, int]]:
+    """When each certificate is valid, which ``at`` is within."""
+    windows = [link.parsed.valid_from_to() for link in links]
+    for link, (start, end) in zip(links, windows, strict=True):
         if not start <= at <= end:
             raise Untrusted(f"{at} is outside {start} to {end}")
         _key(link)
@@ -138,6 +164,7 @@ def _check_links(links: Sequence[_Link], at: int) -> None:
     usage = leaf.key_usage() or frozenset()
     if leaf.is_ca() or KEY_CERT_SIGN in usage or DIGITAL_SIGNATURE not in usage:
         raise Untrusted("a leaf that is a CA, or not for signatures")
+    return windows
 
 
 def _check_extensions(link: _Link) -> None:
@@ -157,8 +184,8 @@ def _check_signed(subject: _Link, issuer: _Link) -> None:
         raise Untrusted("a certificate that its issuer did not sign") from None
 
 
-def _check_not_revoked(subject: _Link, issuer: _Link, crl: bytes, at: int) -> None:
-    """By the issuer's list, which is there, its own, signed and in force."""
+def _check_not_revoked(subject: _Link, issuer: _Link, crl: bytes, at: int) -> tuple[int, int]:
+    """By the issuer's list, which is there, its own, signed and in force; when it is in force."""
     listed = _revocation_list(crl)
     if CRL_SIGN not in (issuer.parsed.key_usage() or ()):
         raise Untrusted("a CA that is not for revocation lists")
@@ -167,6 +194,7 @@ def _check_not_revoked(subject: _Link, issuer: _Link, crl: bytes, at: int) -> No
     start, end = listed.check(subject.parsed.serial, key=_key(issuer))
     if not start <= at <= end:
         raise NotInForce(f"a revocation list from {start} to {end}, not {at}")
+    return start, end
 
 
 def _revocation_list(data: bytes) -> RevocationList:
