@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509 import load_pem_x509_certificates
 
 from keystead.appraisal import dcap, tdx
@@ -127,8 +128,8 @@ def test_googles_lacks_its_signers_certificate() -> None:
         anchor=path.anchor,
         at=MARCH_2026,
     )
-    dcap.verify_p256(signer.key, collateral.tcb_info_signature, collateral.tcb_info)
-    dcap.verify_p256(signer.key, collateral.qe_identity_signature, collateral.qe_identity)
+    dcap.verify_p256(signer.point, collateral.tcb_info_signature, collateral.tcb_info)
+    dcap.verify_p256(signer.point, collateral.qe_identity_signature, collateral.qe_identity)
     said = Statements(
         tcb_info=parse_tcb_info(collateral.tcb_info),
         qe_identity=parse_qe_identity(collateral.qe_identity),
@@ -149,7 +150,8 @@ def test_the_signatures_of_every_quote_hold(name: str) -> None:
     quote = quote_of(name)
     key = load_pem_x509_certificates(quote.pck_chain)[0].public_key()
     assert isinstance(key, EllipticCurvePublicKey)
-    dcap.check_attestation_key(quote, key, step=4)
+    point = key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)[1:]
+    dcap.check_attestation_key(quote, point, step=4)
     dcap.check_quote_signature(quote, step=6)
     identity = parse_qe_identity(signed("ars-td_qe_identity.json", "enclaveIdentity")[0].encode())
     dcap.check_quoting_enclave(quote, identity, step=5)

@@ -15,15 +15,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ec import (
-    ECDSA,
-    SECP256R1,
-    EllipticCurvePublicKey,
-)
-from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
-from cryptography.hazmat.primitives.hashes import SHA256
-
 from keystead.appraisal.anchors import Anchor
 from keystead.appraisal.dcap_memory import DcapMemory, Statements
 from keystead.appraisal.intel_chain import (
@@ -49,7 +40,8 @@ from keystead.codec.tcb_info import (
     parse_tcb_info,
 )
 from keystead.codec.td_quote import TdQuote, TdReport
-from keystead.errors import EvidenceRejected, Malformed, Reason
+from keystead.errors import EvidenceRejected, Malformed, Reason, TokenRejected
+from keystead.jose.batch import verify_es256_by_point
 
 _HALF: Final = 32
 _TCB_INFO: Final = "TCB info"
@@ -113,10 +105,11 @@ def check_subject(statements: Statements, tcb: PckTcb, *, step: int) -> None:
         )
 
 
-def check_attestation_key(quote: TdQuote, key: EllipticCurvePublicKey, *, step: int) -> None:
-    """The platform's key signed the enclave's report, and that names the attestation key."""
+def check_attestation_key(quote: TdQuote, platform: bytes, *, step: int) -> None:
+    """The key of the point ``platform`` signed the enclave's report, which names the attestation
+    key."""
     try:
-        verify_p256(key, quote.qe_report_signature, quote.qe_report.raw)
+        verify_p256(platform, quote.qe_report_signature, quote.qe_report.raw)
     except Untrusted as error:
         raise EvidenceRejected(Reason.EVIDENCE_SIGNATURE, "the QE report", step=step) from error
     named = hashlib.sha256(quote.attestation_key + quote.qe_auth_data).digest()
@@ -143,10 +136,8 @@ def check_quoting_enclave(quote: TdQuote, identity: QeIdentity, *, step: int) ->
 def check_quote_signature(quote: TdQuote, *, step: int) -> None:
     """The attestation key signed header and report body."""
     try:
-        point = b"\x04" + quote.attestation_key
-        key = EllipticCurvePublicKey.from_encoded_point(SECP256R1(), point)
-        verify_p256(key, quote.signature, quote.signed)
-    except (ValueError, Untrusted) as error:
+        verify_p256(quote.attestation_key, quote.signature, quote.signed)
+    except Untrusted as error:
         raise EvidenceRejected(Reason.EVIDENCE_SIGNATURE, "the quote", step=step) from error
 
 
@@ -174,12 +165,15 @@ def check_standing(
     return standing
 
 
-def verify_p256(key: EllipticCurvePublicKey, signature: bytes, said: bytes) -> None:
-    """``signature`` is r and s, big-endian, over SHA-256 of ``said``; ``Untrusted``."""
-    r, s = (int.from_bytes(half, "big") for half in (signature[:_HALF], signature[_HALF:]))
+def verify_p256(point: bytes, signature: bytes, said: bytes) -> None:
+    """``signature`` is r and s, over SHA-256 of ``said``, by the key of ``point``, x and y: each 32
+    bytes, big-endian. ``Untrusted``, also for a point that is not on the curve.
+
+    The native engine keeps tables of keys that come again.
+    """
     try:
-        key.verify(encode_dss_signature(r, s), said, ECDSA(SHA256()))
-    except InvalidSignature:
+        verify_es256_by_point((point[:_HALF], point[_HALF:]), said, signature)
+    except TokenRejected:
         raise Untrusted("a signature by another key, or of something else") from None
 
 
@@ -210,7 +204,7 @@ def _statements(
     for name, (said, signature, chain) in signed.items():
         try:
             path = signer_path(chain, root_crl=root_crl, anchor=anchor, at=now)
-            verify_p256(path.key, signature, said)
+            verify_p256(path.point, signature, said)
         except Untrusted as error:
             raise _path(error, Reason.COLLATERAL_UNTRUSTED, name, step) from error
         windows.append((path.not_before, path.not_after))

@@ -18,6 +18,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import NameOID
 
 from keystead.appraisal.anchors import Anchor, AnchorSet, pem_certificates
@@ -58,9 +59,12 @@ class NotInForce(Untrusted):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignerPath:
-    """A key whose path holds at every time from ``not_before`` to ``not_after``, Unix seconds."""
+    """A key whose path holds at every time from ``not_before`` to ``not_after``, Unix seconds.
 
-    key: EllipticCurvePublicKey = field(repr=False)
+    ``point`` is the key on P-256: x and y, 32 bytes each.
+    """
+
+    point: bytes = field(repr=False)
     not_before: int
     not_after: int
 
@@ -107,7 +111,7 @@ def pck_path(
     except _UNREADABLE as error:
         raise Untrusted(f"a chain that does not parse: {error}") from error
     start, end = common_window(windows)
-    return PckPath(anchor=anchor, key=_key(leaf), tcb=tcb, not_before=start, not_after=end)
+    return PckPath(anchor=anchor, point=_point(leaf), tcb=tcb, not_before=start, not_after=end)
 
 
 def signer_path(chain: bytes, *, root_crl: bytes, anchor: Anchor, at: int) -> SignerPath:
@@ -125,7 +129,7 @@ def signer_path(chain: bytes, *, root_crl: bytes, anchor: Anchor, at: int) -> Si
     except _UNREADABLE as error:
         raise Untrusted(f"a chain that does not parse: {error}") from error
     start, end = common_window(windows)
-    return SignerPath(key=_key(leaf), not_before=start, not_after=end)
+    return SignerPath(point=_point(leaf), not_before=start, not_after=end)
 
 
 def common_window(windows: Iterable[tuple[int, int]]) -> tuple[int, int]:
@@ -202,6 +206,10 @@ def _revocation_list(data: bytes) -> RevocationList:
     if not isinstance(listed.crl.signature_hash_algorithm, SHA256):
         raise Untrusted("a revocation list whose signature is not over SHA-256")
     return listed
+
+
+def _point(link: _Link) -> bytes:
+    return _key(link).public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)[1:]
 
 
 def _key(link: _Link) -> EllipticCurvePublicKey:

@@ -138,7 +138,7 @@ def appraise_quote(
     path = dcap.check_pck_chain(quote, collateral, rules.memory, now, step=at + 1)
     statements = dcap.check_statements(collateral, path.anchor, rules.memory, now, step=at + 2)
     dcap.check_subject(statements, path.tcb, step=at + 3)
-    dcap.check_attestation_key(quote, path.key, step=at + 4)
+    dcap.check_attestation_key(quote, path.point, step=at + 4)
     dcap.check_quoting_enclave(quote, statements.qe_identity, step=at + 5)
     dcap.check_quote_signature(quote, step=at + 6)
     standing = dcap.check_standing(quote, path.tcb, statements, step=at + 7)
