@@ -40,7 +40,7 @@ MAX_STRING_CHARS = 2_048
 MAX_LIST_ITEMS = 100
 
 # An unterminated string runs to the end, so the scan stays linear on hostile input.
-_BRACKET_OR_STRING = re.compile(r'[\[\]{}]|"(?:[^"\\]|\\.)*+"?', re.DOTALL)
+_BRACKET_OR_STRING = re.compile(r'[\[\]{}]|"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
