@@ -16,7 +16,7 @@ from cryptography.x509 import load_pem_x509_certificates
 
 from keystead.appraisal import dcap, tdx
 from keystead.appraisal.dcap_memory import Statements
-from keystead.appraisal.intel_chain import signer_path
+from keystead.appraisal.intel_chain import signer_path, verify_p256
 from keystead.appraisal.tdx_policy import CODE, TdLogRules
 from keystead.codec import eventlog
 from keystead.codec.dcap_collateral import parse_collateral
@@ -128,8 +128,8 @@ def test_googles_lacks_its_signers_certificate() -> None:
         anchor=path.anchor,
         at=MARCH_2026,
     )
-    dcap.verify_p256(signer.point, collateral.tcb_info_signature, collateral.tcb_info)
-    dcap.verify_p256(signer.point, collateral.qe_identity_signature, collateral.qe_identity)
+    verify_p256(signer.point, collateral.tcb_info_signature, collateral.tcb_info)
+    verify_p256(signer.point, collateral.qe_identity_signature, collateral.qe_identity)
     said = Statements(
         tcb_info=parse_tcb_info(collateral.tcb_info),
         qe_identity=parse_qe_identity(collateral.qe_identity),

@@ -20,9 +20,11 @@ from keystead.appraisal.dcap_memory import DcapMemory, Statements
 from keystead.appraisal.intel_chain import (
     NotInForce,
     PckPath,
+    SignerPath,
     common_window,
     pck_path,
     signer_path,
+    verify_p256,
 )
 from keystead.appraisal.path import Untrusted
 from keystead.appraisal.revocation_lists import Revoked
@@ -40,8 +42,7 @@ from keystead.codec.tcb_info import (
     parse_tcb_info,
 )
 from keystead.codec.td_quote import TdQuote, TdReport
-from keystead.errors import EvidenceRejected, Malformed, Reason, TokenRejected
-from keystead.jose.batch import verify_es256_by_point
+from keystead.errors import EvidenceRejected, Malformed, Reason
 
 _HALF: Final = 32
 _TCB_INFO: Final = "TCB info"
@@ -165,18 +166,6 @@ def check_standing(
     return standing
 
 
-def verify_p256(point: bytes, signature: bytes, said: bytes) -> None:
-    """``signature`` is r and s, over SHA-256 of ``said``, by the key of ``point``, x and y: each 32
-    bytes, big-endian. ``Untrusted``, also for a point that is not on the curve.
-
-    The native engine keeps tables of keys that come again.
-    """
-    try:
-        verify_es256_by_point((point[:_HALF], point[_HALF:]), said, signature)
-    except TokenRejected:
-        raise Untrusted("a signature by another key, or of something else") from None
-
-
 def _signed_statements(collateral: Collateral) -> dict[str, tuple[bytes, bytes, bytes]]:
     """What is said, its signature, and the chain of who signed."""
     return {
@@ -200,22 +189,26 @@ def _statements(
     now: int,
     step: int,
 ) -> Statements:
-    windows = []
+    paths: dict[bytes, SignerPath] = {}  # One chain in most cases.
     for name, (said, signature, chain) in signed.items():
         try:
-            path = signer_path(chain, root_crl=root_crl, anchor=anchor, at=now)
-            verify_p256(path.point, signature, said)
+            if chain not in paths:
+                paths[chain] = signer_path(chain, root_crl=root_crl, anchor=anchor, at=now)
+            verify_p256(paths[chain].point, signature, said)
         except Untrusted as error:
             raise _path(error, Reason.COLLATERAL_UNTRUSTED, name, step) from error
-        windows.append((path.not_before, path.not_after))
     try:
         tcb_info = parse_tcb_info(signed[_TCB_INFO][0])
         qe_identity = parse_qe_identity(signed[_QE_IDENTITY][0])
     except Malformed as error:
         raise EvidenceRejected(Reason.COLLATERAL_UNTRUSTED, error.detail, step=step) from error
-    windows.append(_in_force(_TCB_INFO, tcb_info, now, step))
-    windows.append(_in_force(_QE_IDENTITY, qe_identity, now, step))
-    start, end = common_window(windows)
+    start, end = common_window(
+        [
+            *((path.not_before, path.not_after) for path in paths.values()),
+            _in_force(_TCB_INFO, tcb_info, now, step),
+            _in_force(_QE_IDENTITY, qe_identity, now, step),
+        ]
+    )
     return Statements(tcb_info=tcb_info, qe_identity=qe_identity, not_before=start, not_after=end)
 
 

@@ -11,17 +11,19 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import pairwise
 from typing import Final
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import NameOID
 
-from keystead.appraisal.anchors import Anchor, AnchorSet, pem_certificates
+from keystead.appraisal.anchors import Anchor, AnchorSet
 from keystead.appraisal.path import Untrusted
 from keystead.appraisal.revocation_lists import RevocationList, parse_revocation_list
 from keystead.codec.certificate import (
@@ -34,10 +36,18 @@ from keystead.codec.certificate import (
     parse_certificate,
 )
 from keystead.codec.pck import PckTcb, parse_pck_extension
-from keystead.errors import Malformed
+from keystead.codec.pem import certificates
+from keystead.errors import Malformed, TokenRejected
+from keystead.jose.batch import verify_es256_by_point
 
 TCB_SIGNER: Final = "Intel SGX TCB Signing"
 """Whose signature counts on TCB info and enclave identities: no platform's key has this name."""
+
+_ECDSA_SHA256: Final = "1.2.840.10045.4.3.2"
+_OCTETS: Final = 32
+# Intel has a root, two CAs and a signer, and a list of each CA: strangers' only push others out.
+_KEPT_AUTHORITIES: Final = 32
+_KEPT_LISTS: Final = 16
 
 _PCK_CHAIN: Final = 3
 _SIGNER_CHAIN: Final = 2
@@ -139,10 +149,21 @@ def common_window(windows: Iterable[tuple[int, int]]) -> tuple[int, int]:
 
 
 def _links(chain: bytes, size: int) -> list[_Link]:
-    ders = list(pem_certificates(chain))
+    ders = certificates(chain)
     if len(ders) != size:
         raise Untrusted(f"a chain of {len(ders)} certificates, not {size}")
-    return [_Link(parse_certificate(der), x509.load_der_x509_certificate(der)) for der in ders]
+    leaf, *authorities = ders
+    return [_link(leaf), *map(_authority, authorities)]
+
+
+def _link(der: bytes) -> _Link:
+    return _Link(parse_certificate(der), x509.load_der_x509_certificate(der))
+
+
+@lru_cache(maxsize=_KEPT_AUTHORITIES)
+def _authority(der: bytes) -> _Link:
+    """A certificate that comes with every quote, parsed; what it is worth is asked each time."""
+    return _link(der)
 
 
 def _anchor(root: _Link, anchors: AnchorSet) -> Anchor:
@@ -178,14 +199,31 @@ def _check_extensions(link: _Link) -> None:
 
 
 def _check_signed(subject: _Link, issuer: _Link) -> None:
-    if not isinstance(subject.loaded.signature_hash_algorithm, SHA256):
-        raise Untrusted("a signature that is not over SHA-256")
+    if subject.parsed.signature_algorithm != _ECDSA_SHA256:
+        raise Untrusted("a signature that is not by ECDSA over SHA-256")
     if subject.parsed.issuer != issuer.parsed.subject:
         raise Untrusted("a certificate of another issuer")
+    r, s = decode_dss_signature(subject.parsed.signature)
     try:
-        subject.loaded.verify_directly_issued_by(issuer.loaded)
-    except InvalidSignature:
+        verify_p256(_point(issuer), _octets(r) + _octets(s), subject.parsed.signed)
+    except (OverflowError, Untrusted):
         raise Untrusted("a certificate that its issuer did not sign") from None
+
+
+def verify_p256(point: bytes, signature: bytes, said: bytes) -> None:
+    """``signature`` is r and s, over SHA-256 of ``said``, by the key of ``point``, x and y: each 32
+    bytes, big-endian. ``Untrusted``, also for a point that is not on the curve.
+
+    The native engine keeps tables of keys that come again.
+    """
+    try:
+        verify_es256_by_point((point[:_OCTETS], point[_OCTETS:]), said, signature)
+    except TokenRejected:
+        raise Untrusted("a signature by another key, or of something else") from None
+
+
+def _octets(number: int) -> bytes:
+    return number.to_bytes(_OCTETS, "big")
 
 
 def _check_not_revoked(subject: _Link, issuer: _Link, crl: bytes, at: int) -> tuple[int, int]:
@@ -201,6 +239,7 @@ def _check_not_revoked(subject: _Link, issuer: _Link, crl: bytes, at: int) -> tu
     return start, end
 
 
+@lru_cache(maxsize=_KEPT_LISTS)
 def _revocation_list(data: bytes) -> RevocationList:
     listed = parse_revocation_list(data)
     if not isinstance(listed.crl.signature_hash_algorithm, SHA256):
