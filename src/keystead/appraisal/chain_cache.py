@@ -16,6 +16,7 @@ from threading import Lock
 from typing import Final, Generic, Protocol, TypeVar
 
 from keystead.appraisal.anchors import AnchorSet
+from keystead.appraisal.chain import AnchoredChain, build_chain
 from keystead.appraisal.path import TrustedPath, build_path
 
 DEFAULT_CAPACITY: Final = 4_096
@@ -113,6 +114,16 @@ class ChainCache(PathCache[TrustedPath]):
 
     def __init__(self, anchors: AnchorSet, *, capacity: int = DEFAULT_CAPACITY) -> None:
         super().__init__(partial(build_path, anchors=anchors), capacity=capacity)
+
+
+class TpmChainCache(PathCache[AnchoredChain]):
+    """The same by ``appraisal.chain``, for TPM vendors' certificates."""
+
+    __slots__ = ("anchors",)
+
+    def __init__(self, anchors: AnchorSet, *, capacity: int = DEFAULT_CAPACITY) -> None:
+        super().__init__(partial(build_chain, anchors=anchors), capacity=capacity)
+        self.anchors = anchors
 
 
 def _key(parts: Iterable[bytes]) -> bytes:
