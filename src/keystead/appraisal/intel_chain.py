@@ -92,12 +92,17 @@ class PckPath(SignerPath):
     tcb: PckTcb
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Link:
-    """A certificate, to us and to ``cryptography``."""
+    """A certificate, to us and to ``cryptography``, and what is asked of it every time."""
 
     parsed: Certificate
     loaded: x509.Certificate
+    key: EllipticCurvePublicKey
+    point: bytes
+    window: tuple[int, int]
+    usage: frozenset[int]
+    is_ca: bool
 
 
 def pck_path(
@@ -121,7 +126,7 @@ def pck_path(
     except _UNREADABLE as error:
         raise Untrusted(f"a chain that does not parse: {error}") from error
     start, end = common_window(windows)
-    return PckPath(anchor=anchor, point=_point(leaf), tcb=tcb, not_before=start, not_after=end)
+    return PckPath(anchor=anchor, point=leaf.point, tcb=tcb, not_before=start, not_after=end)
 
 
 def signer_path(chain: bytes, *, root_crl: bytes, anchor: Anchor, at: int) -> SignerPath:
@@ -139,7 +144,7 @@ def signer_path(chain: bytes, *, root_crl: bytes, anchor: Anchor, at: int) -> Si
     except _UNREADABLE as error:
         raise Untrusted(f"a chain that does not parse: {error}") from error
     start, end = common_window(windows)
-    return SignerPath(point=_point(leaf), not_before=start, not_after=end)
+    return SignerPath(point=leaf.point, not_before=start, not_after=end)
 
 
 def common_window(windows: Iterable[tuple[int, int]]) -> tuple[int, int]:
@@ -157,7 +162,17 @@ def _links(chain: bytes, size: int) -> list[_Link]:
 
 
 def _link(der: bytes) -> _Link:
-    return _Link(parse_certificate(der), x509.load_der_x509_certificate(der))
+    parsed, loaded = parse_certificate(der), x509.load_der_x509_certificate(der)
+    key = _key(loaded)
+    return _Link(
+        parsed=parsed,
+        loaded=loaded,
+        key=key,
+        point=key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)[1:],
+        window=parsed.valid_from_to(),
+        usage=parsed.key_usage() or frozenset(),
+        is_ca=parsed.is_ca() or False,
+    )
 
 
 @lru_cache(maxsize=_KEPT_AUTHORITIES)
@@ -175,19 +190,17 @@ def _anchor(root: _Link, anchors: AnchorSet) -> Anchor:
 
 def _check_links(links: Sequence[_Link], at: int) -> list[tuple[int, int]]:
     """When each certificate is valid, which ``at`` is within."""
-    windows = [link.parsed.valid_from_to() for link in links]
-    for link, (start, end) in zip(links, windows, strict=True):
+    windows = [link.window for link in links]
+    for start, end in windows:
         if not start <= at <= end:
             raise Untrusted(f"{at} is outside {start} to {end}")
-        _key(link)
     for subject, issuer in pairwise(links):
         _check_extensions(subject)
-        if not issuer.parsed.is_ca() or KEY_CERT_SIGN not in (issuer.parsed.key_usage() or ()):
+        if not issuer.is_ca or KEY_CERT_SIGN not in issuer.usage:
             raise Untrusted("a CA that is not for certificates")
         _check_signed(subject, issuer)
-    leaf = links[0].parsed
-    usage = leaf.key_usage() or frozenset()
-    if leaf.is_ca() or KEY_CERT_SIGN in usage or DIGITAL_SIGNATURE not in usage:
+    leaf = links[0]
+    if leaf.is_ca or KEY_CERT_SIGN in leaf.usage or DIGITAL_SIGNATURE not in leaf.usage:
         raise Untrusted("a leaf that is a CA, or not for signatures")
     return windows
 
@@ -205,7 +218,7 @@ def _check_signed(subject: _Link, issuer: _Link) -> None:
         raise Untrusted("a certificate of another issuer")
     r, s = decode_dss_signature(subject.parsed.signature)
     try:
-        verify_p256(_point(issuer), _octets(r) + _octets(s), subject.parsed.signed)
+        verify_p256(issuer.point, _octets(r) + _octets(s), subject.parsed.signed)
     except (OverflowError, Untrusted):
         raise Untrusted("a certificate that its issuer did not sign") from None
 
@@ -229,11 +242,11 @@ def _octets(number: int) -> bytes:
 def _check_not_revoked(subject: _Link, issuer: _Link, crl: bytes, at: int) -> tuple[int, int]:
     """By the issuer's list, which is there, its own, signed and in force; when it is in force."""
     listed = _revocation_list(crl)
-    if CRL_SIGN not in (issuer.parsed.key_usage() or ()):
+    if CRL_SIGN not in issuer.usage:
         raise Untrusted("a CA that is not for revocation lists")
     if listed.issuer != issuer.parsed.subject:
         raise Untrusted("a revocation list of another CA")
-    start, end = listed.check(subject.parsed.serial, key=_key(issuer))
+    start, end = listed.check(subject.parsed.serial, key=issuer.key)
     if not start <= at <= end:
         raise NotInForce(f"a revocation list from {start} to {end}, not {at}")
     return start, end
@@ -247,12 +260,8 @@ def _revocation_list(data: bytes) -> RevocationList:
     return listed
 
 
-def _point(link: _Link) -> bytes:
-    return _key(link).public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)[1:]
-
-
-def _key(link: _Link) -> EllipticCurvePublicKey:
-    key = link.loaded.public_key()
+def _key(certificate: x509.Certificate) -> EllipticCurvePublicKey:
+    key = certificate.public_key()
     if not isinstance(key, EllipticCurvePublicKey) or not isinstance(key.curve, SECP256R1):
         raise Untrusted("a key that is not on P-256")
     return key
