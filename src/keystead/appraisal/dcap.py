@@ -13,6 +13,7 @@ import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from keystead.appraisal.anchors import Anchor
@@ -47,6 +48,8 @@ from keystead.errors import EvidenceRejected, Malformed, Reason
 _HALF: Final = 32
 _TCB_INFO: Final = "TCB info"
 _QE_IDENTITY: Final = "QE identity"
+# Parsed; a family of platforms has one pair a month, with some tens of kilobytes.
+_KEPT_STATEMENTS: Final = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,8 +201,7 @@ def _statements(
         except Untrusted as error:
             raise _path(error, Reason.COLLATERAL_UNTRUSTED, name, step) from error
     try:
-        tcb_info = parse_tcb_info(signed[_TCB_INFO][0])
-        qe_identity = parse_qe_identity(signed[_QE_IDENTITY][0])
+        tcb_info, qe_identity = _parsed(signed[_TCB_INFO][0], signed[_QE_IDENTITY][0])
     except Malformed as error:
         raise EvidenceRejected(Reason.COLLATERAL_UNTRUSTED, error.detail, step=step) from error
     start, end = common_window(
@@ -210,6 +212,12 @@ def _statements(
         ]
     )
     return Statements(tcb_info=tcb_info, qe_identity=qe_identity, not_before=start, not_after=end)
+
+
+@lru_cache(maxsize=_KEPT_STATEMENTS)
+def _parsed(tcb_info: bytes, qe_identity: bytes) -> tuple[TcbInfo, QeIdentity]:
+    """What stands in them, asked only of what Intel signed; ``Malformed``, each time."""
+    return parse_tcb_info(tcb_info), parse_qe_identity(qe_identity)
 
 
 def _in_force(name: str, said: TcbInfo | QeIdentity, now: int, step: int) -> tuple[int, int]:
