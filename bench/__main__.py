@@ -23,6 +23,7 @@ BENCHES = (
     "verify_batch",
     "appraise_nitro",
     "appraise_snp",
+    "appraise_tdx",
     "appraise_oidc",
     "appraise_app_attest",
     "appraise_tpm2",

@@ -34,11 +34,13 @@ from keystead.errors import KeysteadError
 from keystead.evidence.envelope import parse_envelope
 from keystead.ports import Endorsement
 from tests import app_attest_builder, device_chains, event_log_builder, evidence_builder
+from tests import intel_builder as intel
 from tests.app_attest_builder import CLIENT_DATA, Device
 from tests.azure_builder import Machine, hcl_report
 from tests.evidence_builder import Host
 from tests.nitro_builder import Enclave
 from tests.snp_builder import Guest, endorsement, revocation_list, snp_rules
+from tests.tdx_builder import Td, tdx_rules
 from tests.workload_tokens import (
     GITHUB,
     INSTANCE,
@@ -58,11 +60,12 @@ CPU_LIMIT_S = 20
 
 SHA256 = HashAlgorithm.SHA256
 Case = Callable[[], tuple[bytes, AppraisalPolicy, int]]
-KINDS = ("tpm2", "aws-nitro", "sev-snp", "azure-cvm", "maa", "app-attest", "oidc")
+KINDS = ("tpm2", "aws-nitro", "sev-snp", "tdx", "azure-cvm", "maa", "app-attest", "oidc")
 FIRST_MEMBER = {
     "tpm2": "ek_certificate_chain",
     "aws-nitro": "document",
     "sev-snp": "certificates",
+    "tdx": "quote",
     "azure-cvm": "certificates",
     "maa": "token",
     "app-attest": "attestation_object",
@@ -82,6 +85,7 @@ def policy() -> AppraisalPolicy:
         aws_nitro=Enclave().policy().aws_nitro,
         app_attest=Device().policy().app_attest,
         sev_snp=Guest().policy().sev_snp,
+        tdx=tdx_rules(),
         azure_cvm=Machine().policy().azure_cvm,
         oidc=oidc_policy().oidc,
         maa=maa_policy().maa,
@@ -330,6 +334,32 @@ def snp_cases() -> Iterator[tuple[str, bytes, AppraisalPolicy]]:
     yield "the operator's long revocation lists", snp(report, leaf, authority), revoked
 
 
+def tdx(quote: bytes | None = None, **members: Any) -> bytes:
+    return enveloped("tdx", **Td().members(quote=quote, collateral=intel.collateral(**members)))
+
+
+def tdx_cases() -> Iterator[tuple[str, bytes]]:
+    serials = range(1 << 60, (1 << 60) + 4_700)
+    yield (
+        "long revocation lists",
+        tdx(
+            root_ca_crl=intel.revocation_list(intel.ROOT, serials=serials).hex(),
+            pck_crl=intel.revocation_list(intel.PCK_CA, serials=serials).hex(),
+        ),
+    )
+    levels = [intel.level() for _ in range(110)]
+    yield "many TCB levels", tdx(info=intel.tcb_info(tcbLevels=levels))
+    many = {"tcbLevels": [intel.isv_level(1) for _ in range(256)]}
+    modules = [intel.module(f"TDX_{at:02x}", **many) for at in range(4)]
+    yield "many modules' levels", tdx(info=intel.tcb_info(tdxModuleIdentities=modules))
+    yield "statements that nobody signed", tdx(tcb_info="9" * 131_000, qe_identity="9" * 131_000)
+    small = "-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\n"
+    chains = dict.fromkeys(("tcb_info_issuer_chain", "qe_identity_issuer_chain"), small * 200)
+    yield "chains of many", tdx(**chains)
+    yield "a long chain in the quote", tdx(Td().quote(chain=intel.pem(intel.root()) * 14))
+    yield "a quote of zeros", tdx(bytes(600_000))
+
+
 def azure(**changes: Any) -> bytes:
     machine = Machine()
     quote = machine.quote()
@@ -391,6 +421,7 @@ def all_cases() -> Iterator[tuple[str, bytes, AppraisalPolicy, int]]:
     for kind, made in (
         ("aws-nitro", nitro_cases()),
         ("app-attest", app_cases()),
+        ("tdx", tdx_cases()),
         ("azure-cvm", azure_cases()),
     ):
         for name, data in made:

@@ -6,14 +6,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from keystead.appraisal import app_attest, aws_nitro, azure_cvm, maa, oidc, sev_snp, tpm2
+from keystead.appraisal import app_attest, aws_nitro, azure_cvm, maa, oidc, sev_snp, tdx, tpm2
 from keystead.appraisal.policy import AppraisalPolicy
+from keystead.appraisal.tdx_policy import TdLogRules
 from keystead.binding import app_attest as bind_app
 from keystead.binding import aws_nitro as bind_nitro
 from keystead.binding import azure_cvm as bind_azure
 from keystead.binding import maa as bind_maa
 from keystead.binding import oidc as bind_oidc
 from keystead.binding import sev_snp as bind_snp
+from keystead.binding import tdx as bind_tdx
 from keystead.binding.certified_key import CertifiedKey
 from keystead.binding.tpm2 import certify_key
 from keystead.evidence import app_attest as app_evidence
@@ -32,13 +34,16 @@ from tests import device_chains as devices
 from tests import evidence_builder as tpms
 from tests import nitro_builder as nitro
 from tests import snp_builder as snp
+from tests import tdx_builder as tds
 from tests import workload_tokens as tokens
 
 Path = tuple[str | int, ...]
 TOKENS = {EvidenceKind.OIDC, EvidenceKind.MAA}
 ISSUER = tokens.SERVICE
 ENCLAVE, DEVICE, GUEST = nitro.Enclave(), apps.Device(), snp.Guest()
-MACHINE, HOST = azure.Machine(), tpms.Host.make()
+MACHINE, HOST, TD = azure.Machine(), tpms.Host.make(), tds.Td()
+TD_EVENT = b"a service of the TD"
+TD_LOG, TD_RTMRS = tds.td_log([(1, b"firmware"), (3, TD_EVENT)])
 KEYS = {tokens.GITHUB: tokens.issuer_keys(), tokens.INSTANCE: tokens.issuer_keys()}
 POLICY = AppraisalPolicy(
     id="test",
@@ -47,6 +52,7 @@ POLICY = AppraisalPolicy(
     aws_nitro=ENCLAVE.policy(pcrs={0: frozenset({nitro.PCRS[0]})}).aws_nitro,
     app_attest=DEVICE.policy().app_attest,
     sev_snp=GUEST.policy(measurements=frozenset({snp.MEASUREMENT})).sev_snp,
+    tdx=tds.tdx_rules(values={"mrtd": frozenset({tds.MRTD})}, event_log=TdLogRules(required=True)),
     azure_cvm=MACHINE.policy().azure_cvm,
     oidc=tokens.oidc_policy().oidc,
     maa=tokens.maa_policy().maa,
@@ -112,6 +118,17 @@ SAMPLES = {
             key=tokens.KEY,
         ),
         Sample(
+            kind=EvidenceKind.TDX,
+            members=TD.members(
+                report_data=tds.named_key(tokens.KEY, issuer=ISSUER),
+                event_log=TD_LOG,
+                **{f"rtmr{index}": value for index, value in enumerate(TD_RTMRS)},
+            ),
+            nonce=tds.NONCE,
+            now=devices.NOW,
+            key=tokens.KEY,
+        ),
+        Sample(
             kind=EvidenceKind.AZURE_CVM,
             members=azure_evidence.encode(
                 hcl_report=MACHINE.hcl(),
@@ -146,6 +163,7 @@ _STAGES: Mapping[EvidenceKind, tuple[Any, Any]] = {
     EvidenceKind.AWS_NITRO: (aws_nitro, bind_nitro),
     EvidenceKind.APP_ATTEST: (app_attest, bind_app),
     EvidenceKind.SEV_SNP: (sev_snp, bind_snp),
+    EvidenceKind.TDX: (tdx, bind_tdx),
     EvidenceKind.AZURE_CVM: (azure_cvm, bind_azure),
     EvidenceKind.OIDC: (oidc, bind_oidc),
     EvidenceKind.MAA: (maa, bind_maa),
@@ -205,11 +223,12 @@ def changed(members: Any, path: Path, value: Any) -> Any:
 
 
 def binaries(sample: Sample) -> list[tuple[Path, str]]:
-    """The members that are base64url: all text but tokens, and PCR values, which are hex."""
+    """The members that are base64url: all text but tokens, PCR values, which are hex, and Intel's
+    collateral, which is PEM, hex and JSON."""
     if sample.kind in TOKENS:
         return []
     return [
         (path, value)
         for path, value in places(sample.members)
-        if isinstance(value, str) and path[0] != "pcrs"
+        if isinstance(value, str) and path[0] not in ("pcrs", "collateral")
     ]

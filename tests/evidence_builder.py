@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from keystead.appraisal import anchors, event_rules, policy
+from keystead.appraisal import anchors, chain_cache, event_rules, policy
 from keystead.codec.hashes import HashAlgorithm
 from keystead.codec.tpm2 import (
     ObjectAttributes,
@@ -396,9 +396,9 @@ def document(host: Host, *, nonce: bytes = NONCE, **changes: Any) -> bytes:
 
 
 def rules(**changes: Any) -> policy.Tpm2Policy:
-    """A policy for what ``Host`` shows; ``changes`` are fields of Tpm2Policy."""
+    """A policy for what ``Host`` shows; ``changes`` are ``anchors``, or fields of Tpm2Policy."""
     wanted: dict[str, Any] = {
-        "anchors": anchor_set(),
+        "chains": chain_cache.TpmChainCache(changes.pop("anchors", None) or anchor_set()),
         "allowed_anchor_classes": frozenset(AnchorClass),
         "required_pcrs": REQUIRED,
         "pcr_values": {SHA256: {0: frozenset({PCRS[SHA256][0]}), 7: None}},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,7 @@ from keystead.evidence import kinds
 from keystead.evidence.envelope import parse_envelope
 from keystead.model import EvidenceKind
 from tests import nitro_builder
-from tests.every_kind import APP_CLIENT_DATA, DEVICE, GUEST, HOST, MACHINE, SAMPLES
+from tests.every_kind import APP_CLIENT_DATA, DEVICE, GUEST, HOST, MACHINE, SAMPLES, TD_EVENT
 
 Path = tuple[str | int, ...]
 Verdict = tuple[Reason, int | None]
@@ -37,7 +38,14 @@ def whole(kind: EvidenceKind, path: Path) -> bytes:
     value: Any = SAMPLES[kind].members
     for name in path:
         value = value[name]
-    return base64url.decode(value)
+    return encoded(value.encode("latin-1"), path, back=True)
+
+
+def encoded(data: bytes, path: Path, *, back: bool = False) -> Any:
+    """``data`` as the text of that member, or back: Intel's collateral is text by itself."""
+    if path[0] == "collateral":
+        return data if back else data.decode("latin-1")
+    return base64url.decode(data.decode("ascii")) if back else base64url.encode(data)
 
 
 def part(kind: EvidenceKind, name: str, path: Path, found: bytes, *verdicts: Verdict) -> Region:
@@ -151,6 +159,68 @@ def snp_regions() -> Iterator[Region]:
     for index, title in enumerate(("VCEK", "ASK")):
         path: Path = ("certificates", index)
         yield from certificate_parts(SNP, title, path, whole(SNP, path), CHAIN)
+
+
+# --- tdx ------------------------------------------------------------------------------------------
+
+TDX = EvidenceKind.TDX
+TD_SIGNED: Verdict = (Reason.EVIDENCE_SIGNATURE, 6)
+QE_SIGNED: Verdict = (Reason.EVIDENCE_SIGNATURE, 4)
+ANOTHER_KEY: Verdict = (Reason.ENDORSEMENT_MISMATCH, 4)
+PCK_CHAIN: Verdict = (Reason.CHAIN_UNTRUSTED, 1)
+INTELS: Verdict = (Reason.COLLATERAL_UNTRUSTED, 2)
+PEM_END = b"-----END CERTIFICATE-----"
+
+
+def tdx_regions() -> Iterator[Region]:
+    path: Path = ("quote",)
+    for name, start, size, verdict in (
+        ("version", 0, 2, FORM),
+        ("kind of key", 2, 2, FORM),
+        ("kind of TEE", 4, 4, FORM),
+        ("reserved", 8, 4, TD_SIGNED),
+        ("enclave's vendor", 12, 16, FORM),
+        ("user data", 28, 20, TD_SIGNED),
+        # Every register, the attributes and REPORTDATA, before anything of them is compared.
+        ("report body", 48, 584, TD_SIGNED),
+    ):
+        verdicts = frozenset({verdict})
+        yield Region(kind=TDX, name=name, path=path, start=start, size=size, verdicts=verdicts)
+    evidence: Any = kinds.parse(parse_envelope(SAMPLES[TDX].envelope()))
+    quote = evidence.quote
+    yield part(TDX, "REPORTDATA", path, quote.report.report_data, TD_SIGNED)
+    yield part(TDX, "signature", path, quote.signature, TD_SIGNED)
+    yield part(TDX, "attestation key", path, quote.attestation_key, ANOTHER_KEY)
+    yield part(TDX, "QE report", path, quote.qe_report.raw, QE_SIGNED)
+    yield part(TDX, "QE report's signature", path, quote.qe_report_signature, QE_SIGNED)
+    yield part(TDX, "authentication data", path, quote.qe_auth_data, ANOTHER_KEY)
+    yield part(TDX, "PCK certificate", path, first_pem(quote.pck_chain), PCK_CHAIN)
+    yield from collateral_regions()
+    digest = hashlib.sha384(TD_EVENT).digest()
+    yield part(TDX, "event's digest", ("event_log",), digest, (Reason.EVENT_LOG_MISMATCH, 12))
+
+
+def collateral_regions() -> Iterator[Region]:
+    """All that is read of it; text that is not ASCII, and hex that is none, has no form."""
+    for name, verdict in {
+        "root_ca_crl": PCK_CHAIN,
+        "pck_crl": PCK_CHAIN,
+        "tcb_info": INTELS,
+        "tcb_info_signature": INTELS,
+        "tcb_info_issuer_chain": INTELS,
+        "qe_identity": INTELS,
+        "qe_identity_signature": INTELS,
+        "qe_identity_issuer_chain": INTELS,
+    }.items():
+        path: Path = ("collateral", name)
+        data = whole(TDX, path)
+        found = first_pem(data) if name.endswith("chain") else data
+        yield part(TDX, name, path, found, verdict, FORM)
+
+
+def first_pem(chain: bytes) -> bytes:
+    """The first certificate, without the line's end after it, which is not read."""
+    return chain[: chain.index(PEM_END) + len(PEM_END)]
 
 
 # --- azure-cvm ------------------------------------------------------------------------------------
@@ -310,6 +380,7 @@ def all_regions() -> list[Region]:
         *nitro_regions(),
         *snp_regions(),
         *azure_regions(),
+        *tdx_regions(),
         *app_regions(),
         *tpm2_regions(),
     ]

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509 import load_pem_x509_certificates
 
 from keystead.appraisal import azure_cvm, dcap, tpm2
@@ -49,7 +50,8 @@ def td_quote(row: Row, change: Callable[[bytes], bytes] = bytes) -> bytes:
     quote = parse_td_quote(change(data))
     key = load_pem_x509_certificates(quote.pck_chain)[0].public_key()
     assert isinstance(key, EllipticCurvePublicKey)
-    dcap.check_attestation_key(quote, key, step=4)
+    point = key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)[1:]
+    dcap.check_attestation_key(quote, point, step=4)
     dcap.check_quote_signature(quote, step=6)
     return quote.report.report_data
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from keystead.appraisal.dcap_memory import DcapMemory
 from keystead.appraisal.policy import AppraisalPolicy
 from keystead.appraisal.tdx_policy import CODE, NAMED, TdxPolicy
 from keystead.binding.binding_hash import binding_hash, padded
@@ -153,7 +154,7 @@ def tdx_rules(
 ) -> TdxPolicy:
     """The rules of a policy that trusts this maker; ``values`` are those that are named."""
     wanted: dict[str, Any] = {
-        "anchors": anchors(anchor_class),
+        "memory": DcapMemory(anchors(anchor_class)),
         "values": {**ANY, **(values or {})},
         "minimum_tcb_evaluation": None,
     }

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from keystead.appraisal import tdx
 from keystead.appraisal.anchors import AnchorSet
+from keystead.appraisal.dcap_memory import DcapMemory
 from keystead.appraisal.pinned_anchors import INTEL_SGX
 from keystead.appraisal.policy import AppraisalPolicy
 from keystead.appraisal.tdx_policy import TdxPolicy
@@ -252,5 +253,5 @@ def test_both_affirm_a_real_quote() -> None:
 
 def intels(rules: TdxPolicy) -> AppraisalPolicy:
     """The same rules, with Intel's root."""
-    pinned = replace(rules, anchors=AnchorSet(anchors=(INTEL_SGX,)))
+    pinned = replace(rules, memory=DcapMemory(AnchorSet(anchors=(INTEL_SGX,))))
     return AppraisalPolicy(id="test", version=1, tdx=pinned)

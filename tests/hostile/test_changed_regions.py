@@ -15,7 +15,17 @@ from keystead.codec import base64url
 from keystead.errors import KeysteadError, Malformed, Reason
 from keystead.model import EvidenceKind
 from tests.every_kind import SAMPLES, attest
-from tests.evidence_regions import CHAIN, FORM, Path, Region, Verdict, all_regions, part, whole
+from tests.evidence_regions import (
+    CHAIN,
+    FORM,
+    Path,
+    Region,
+    Verdict,
+    all_regions,
+    encoded,
+    part,
+    whole,
+)
 from tests.snp_builder import ca
 
 REGIONS = all_regions()
@@ -28,7 +38,7 @@ def with_bytes(kind: EvidenceKind, path: Path, data: bytes) -> bytes:
 
     def put(value: Any, rest: Path) -> Any:
         if not rest:
-            return base64url.encode(data)
+            return encoded(data, path)
         copy = dict(value) if isinstance(value, dict) else list(value)
         copy[rest[0]] = put(copy[rest[0]], rest[1:])
         return copy
@@ -67,6 +77,13 @@ def test_apples_receipt_is_for_apple_and_says_nothing_here() -> None:
     data = whole(region.kind, region.path)
     other = data.replace(b"\x47receipt", b"\x47RECEIPT")
     assert verdict(with_bytes(region.kind, region.path, other), region.kind) is None
+
+
+def test_the_chain_of_intels_lists_is_not_read() -> None:
+    """A list is believed of the CA in the quote's own chain: another one changes no decision."""
+    sample, path = SAMPLES[EvidenceKind.TDX], ("collateral", "pck_crl_issuer_chain")
+    for data in (b"none", whole(sample.kind, path)[::-1]):
+        assert verdict(with_bytes(sample.kind, path, data), sample.kind) is None
 
 
 def test_certificates_that_no_path_needs_say_nothing() -> None:

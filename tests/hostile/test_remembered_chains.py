@@ -11,18 +11,22 @@ from typing import Any
 
 import pytest
 
-from keystead.appraisal import app_attest, aws_nitro, azure_cvm, sev_snp
+from keystead.appraisal import app_attest, aws_nitro, azure_cvm, sev_snp, tdx
 from keystead.appraisal.amd_chain import build_amd_path
 from keystead.appraisal.anchors import from_der
 from keystead.appraisal.chain_cache import ChainCache, PathCache
+from keystead.appraisal.dcap_memory import DcapMemory
 from keystead.appraisal.policy import AppraisalPolicy
 from keystead.errors import EvidenceRejected, Reason
 from keystead.model import AnchorClass
 from tests.app_attest_builder import Device
 from tests.azure_builder import Machine
 from tests.device_chains import NOW, chain
+from tests.intel_builder import pck, pck_chain
 from tests.nitro_builder import Enclave
 from tests.snp_builder import Guest, ca, revocation_list
+from tests.tdx_builder import Td
+from tests.tdx_builder import policy as td_policy
 
 START, END = NOW - 100, NOW + 100
 WINDOW: Mapping[str, Any] = {"not_before": START, "not_after": END}
@@ -95,7 +99,24 @@ def azure() -> Kind:
     )
 
 
-KINDS = {"aws-nitro": nitro, "app-attest": app, "sev-snp": snp, "azure-cvm": azure}
+def td() -> Kind:
+    evidence = Td(chain=pck_chain(pck(**WINDOW))).evidence()
+    stranger = chain(Device().key, maker="stranger").anchors()
+    return Kind(
+        policy=td_policy,
+        strangers=lambda: td_policy(memory=DcapMemory(stranger)),
+        appraise=lambda policy, at: tdx.appraise(evidence, policy=policy, nonce=None, now=at),
+        memory=lambda policy: policy.tdx and policy.tdx.memory.paths,
+    )
+
+
+KINDS = {
+    "aws-nitro": nitro,
+    "app-attest": app,
+    "sev-snp": snp,
+    "azure-cvm": azure,
+    "tdx": td,
+}
 
 
 def refusal(kind: Kind, policy: AppraisalPolicy, at: int) -> Reason:
@@ -165,9 +186,8 @@ def with_lists(name: str, lists: list[bytes]) -> AppraisalPolicy:
 def test_the_default_memory_is_bounded(name: str) -> None:
     memory = KINDS[name]().memory(KINDS[name]().policy())
     paths = 0
-    memory._build = lambda leaf, *, intermediates, at: Forever()
     for number in range(5_000):
-        memory.path(number.to_bytes(4, "big"), intermediates=(), at=NOW)
+        memory.find([number.to_bytes(4, "big")], at=NOW, make=Forever)
         paths = max(paths, len(memory))
     assert paths == 4_096
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from keystead.appraisal.anchors import AnchorSet
+from keystead.appraisal.dcap_memory import DcapMemory
 from keystead.appraisal.pinned_anchors import INTEL_SGX
 from keystead.appraisal.policy import AppraisalPolicy
 from keystead.appraisal.tdx import appraise, conclude
@@ -245,7 +246,7 @@ def test_a_good_quote_binds_no_other_workloads_key() -> None:
 def test_an_own_root_is_no_anchor() -> None:
     """Everything is right but whose it is: the policy knows Intel's root alone."""
     intel = AnchorSet(anchors=(INTEL_SGX,))
-    pinned = AppraisalPolicy(id="x", version=1, tdx=tdx_rules(anchors=intel))
+    pinned = AppraisalPolicy(id="x", version=1, tdx=tdx_rules(memory=DcapMemory(intel)))
     with pytest.raises(EvidenceRejected) as refused:
         appraise_saved(parse_envelope(envelope()), policy=pinned, now=NOW)
     assert (refused.value.reason, refused.value.step) == CHAIN
@@ -287,14 +288,14 @@ def test_a_list_as_long_as_may_be_costs_little() -> None:
 
 def test_statements_that_nobody_signed_are_not_parsed() -> None:
     """A deep or doubled JSON is refused for its signature, before anybody reads it."""
-    for text in ("[" * 15_000, '{"a":' * 15_000, '{"id":"TDX",' * 9_000, "9" * 100_000):
+    for text in ("[" * 19_000, '{"a":' * 19_000, '{"id":"TDX",' * 9_000, "9" * 100_000):
         with cheap():
             assert told(with_members(tcb_info=text)) == (Reason.COLLATERAL_UNTRUSTED, 2)
     with cheap():
         assert told(with_members(tcb_info="[" * 100_000)) == (Reason.TOO_LARGE, None)
 
 
-@pytest.mark.parametrize("text", [b"[" * 15_000, b'{"a":' * 15_000, b"9" * 100_000])
+@pytest.mark.parametrize("text", [b"[" * 19_000, b'{"a":' * 19_000, b"9" * 100_000])
 def test_signed_nonsense_is_refused_all_the_same(text: bytes) -> None:
     for given in ({"info": text}, {"identity": text}):
         with cheap():

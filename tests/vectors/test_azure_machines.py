@@ -231,10 +231,10 @@ def test_a_tds_links_hold_from_the_platforms_key_to_the_vtpms_quote() -> None:
     assert "quote.reportdata==TDREPORT.reportdata==sha256(runtime json)" in (
         ROWS[TD_BUNDLE].expected
     )
-    quote, anchors = found.td.quote, intel.rules().anchors
-    path = dcap.check_pck_chain(quote, found.td.collateral, anchors, intel.MARCH_2026, step=2)
-    said = dcap.check_statements(found.td.collateral, path.anchor, intel.MARCH_2026, step=3)
-    dcap.check_attestation_key(quote, path.key, step=5)
+    quote, memory, at = found.td.quote, intel.rules().memory, intel.MARCH_2026
+    path = dcap.check_pck_chain(quote, found.td.collateral, memory, at, step=2)
+    said = dcap.check_statements(found.td.collateral, path.anchor, memory, at, step=3)
+    dcap.check_attestation_key(quote, path.point, step=5)
     dcap.check_quoting_enclave(quote, said.qe_identity, step=6)
     dcap.check_quote_signature(quote, step=7)
     azure_cvm.check_runtime_data(found.hcl)

@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509 import load_pem_x509_certificates
 
 from keystead.appraisal import dcap, tdx
-from keystead.appraisal.intel_chain import signer_key
+from keystead.appraisal.dcap_memory import Statements
+from keystead.appraisal.intel_chain import signer_path, verify_p256
 from keystead.appraisal.tdx_policy import CODE, TdLogRules
 from keystead.codec import eventlog
 from keystead.codec.dcap_collateral import parse_collateral
@@ -119,18 +121,20 @@ def test_googles_lacks_its_signers_certificate() -> None:
     """Step 1 passes; the certificate of the key that signed is younger than what it signed."""
     assert refusal(raw(GOOGLE), googles(), now=JUNE_2023) == (Reason.COLLATERAL_UNTRUSTED, 2)
     collateral = parse_collateral(googles())
-    path = dcap.check_pck_chain(quote_of(GOOGLE), collateral, rules().anchors, JUNE_2023, step=1)
-    key = signer_key(
+    path = dcap.check_pck_chain(quote_of(GOOGLE), collateral, rules().memory, JUNE_2023, step=1)
+    signer = signer_path(
         collateral.tcb_info_issuer_chain,
         root_crl=piece("ars-root_ca_crl.der"),
         anchor=path.anchor,
         at=MARCH_2026,
     )
-    dcap.verify_p256(key, collateral.tcb_info_signature, collateral.tcb_info)
-    dcap.verify_p256(key, collateral.qe_identity_signature, collateral.qe_identity)
-    said = dcap.Statements(
+    verify_p256(signer.point, collateral.tcb_info_signature, collateral.tcb_info)
+    verify_p256(signer.point, collateral.qe_identity_signature, collateral.qe_identity)
+    said = Statements(
         tcb_info=parse_tcb_info(collateral.tcb_info),
         qe_identity=parse_qe_identity(collateral.qe_identity),
+        not_before=signer.not_before,
+        not_after=signer.not_after,
     )
     dcap.check_subject(said, path.tcb, step=3)
     dcap.check_quoting_enclave(quote_of(GOOGLE), said.qe_identity, step=5)
@@ -146,7 +150,8 @@ def test_the_signatures_of_every_quote_hold(name: str) -> None:
     quote = quote_of(name)
     key = load_pem_x509_certificates(quote.pck_chain)[0].public_key()
     assert isinstance(key, EllipticCurvePublicKey)
-    dcap.check_attestation_key(quote, key, step=4)
+    point = key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)[1:]
+    dcap.check_attestation_key(quote, point, step=4)
     dcap.check_quote_signature(quote, step=6)
     identity = parse_qe_identity(signed("ars-td_qe_identity.json", "enclaveIdentity")[0].encode())
     dcap.check_quoting_enclave(quote, identity, step=5)

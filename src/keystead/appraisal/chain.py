@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
 from OpenSSL import crypto
 
 from keystead.appraisal.anchors import Anchor, AnchorSet, load, reload
+from keystead.appraisal.path import MIN_EC_BITS, Untrusted
 from keystead.codec.certificate import parse_certificate
 from keystead.errors import EvidenceRejected, Malformed, Reason
 
@@ -22,7 +24,6 @@ MAX_PATH_CERTIFICATES: Final = 6
 """Leaf, up to four CAs and the root; the longest vendor path has five."""
 
 MIN_RSA_BITS: Final = 2_048
-MIN_EC_BITS: Final = 256
 
 # sha{256,384,512}WithRSAEncryption, RSASSA-PSS, ecdsa-with-SHA{256,384,512}. SHA-1 and older are
 # not here: chosen-prefix collisions make forged certificates a matter of money.
@@ -54,14 +55,49 @@ def verify_chain(
     EvidenceRejected with ``reason`` and ``step``.
     """
     try:
-        path = _build(leaf, intermediates=intermediates, anchors=anchors, now=now)
-        return _check_path(path, anchors)
-    except _Untrusted as error:
+        return build_chain(leaf, intermediates=intermediates, anchors=anchors, at=now).anchor
+    except Untrusted as error:
         raise EvidenceRejected(reason, str(error), step=step) from error
 
 
-class _Untrusted(Exception):
-    """Why, in words for the log."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnchoredChain:
+    """A path that holds at every time from ``not_before`` to ``not_after``, Unix seconds.
+
+    Both ends are included, and its root's times count as everyone's. OpenSSL may have several paths
+    to choose from and prefer another at another time: this one holds all the same.
+    """
+
+    anchor: Anchor
+    not_before: int
+    not_after: int
+
+    def holds_at(self, at: int) -> bool:
+        """Whether every certificate of the path is valid then."""
+        return self.not_before <= at <= self.not_after
+
+
+def build_chain(
+    leaf: bytes, *, intermediates: Sequence[bytes], anchors: AnchorSet, at: int
+) -> AnchoredChain:
+    """The path that OpenSSL finds for ``leaf`` (DER) at ``at`` (Unix seconds); ``Untrusted``.
+
+    ``intermediates`` are what the attester sent; nothing in them is trusted.
+    """
+    path = _build(leaf, intermediates=intermediates, anchors=anchors, now=at)
+    anchor = _check_path(path, anchors)
+    start, end = _window(path)
+    return AnchoredChain(anchor=anchor, not_before=start, not_after=end)
+
+
+def _window(path: Sequence[crypto.X509]) -> tuple[int, int]:
+    """When all of ``path`` is valid; never, where OpenSSL knows a time that our codec does not:
+    such a path is built anew each time that it is asked for."""
+    try:
+        windows = [parse_certificate(_der(each)).valid_from_to() for each in path]
+    except Malformed:
+        return 1, 0
+    return max(start for start, _ in windows), min(end for _, end in windows)
 
 
 def _build(
@@ -77,18 +113,18 @@ def _build(
         context = crypto.X509StoreContext(store, load(leaf), helpers)
         return context.get_verified_chain()
     except Malformed as error:
-        raise _Untrusted(error.detail) from error
+        raise Untrusted(error.detail) from error
     except crypto.X509StoreContextError as error:
-        raise _Untrusted(str(error)) from error
+        raise Untrusted(str(error)) from error
 
 
 def _check_path(path: Sequence[crypto.X509], anchors: AnchorSet) -> Anchor:
     if not 2 <= len(path) <= MAX_PATH_CERTIFICATES:
-        raise _Untrusted(f"a path of {len(path)} certificates")
-    ders = [crypto.dump_certificate(crypto.FILETYPE_ASN1, each) for each in path]
+        raise Untrusted(f"a path of {len(path)} certificates")
+    ders = [_der(each) for each in path]
     anchor = anchors.by_hash(hashlib.sha256(ders[-1]).digest())
     if anchor is None:
-        raise _Untrusted("the path does not end at a pinned root")
+        raise Untrusted("the path does not end at a pinned root")
     for der in ders[:-1]:  # The root is trusted by its hash, not by its signature.
         _check_signature_algorithm(der)
     for certificate in path:
@@ -96,17 +132,21 @@ def _check_path(path: Sequence[crypto.X509], anchors: AnchorSet) -> Anchor:
     return anchor
 
 
+def _der(certificate: crypto.X509) -> bytes:
+    return crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate)
+
+
 def _check_signature_algorithm(der: bytes) -> None:
     try:
         algorithm = parse_certificate(der).signature_algorithm
     except Malformed as error:
-        raise _Untrusted(error.detail) from error
+        raise Untrusted(error.detail) from error
     if algorithm not in STRONG_SIGNATURES:
-        raise _Untrusted(f"signature algorithm {algorithm}")
+        raise Untrusted(f"signature algorithm {algorithm}")
 
 
 def _check_key(certificate: crypto.X509) -> None:
     key = certificate.get_pubkey()
     least = MIN_RSA_BITS if key.type() == crypto.TYPE_RSA else MIN_EC_BITS
     if key.bits() < least:
-        raise _Untrusted(f"a key of {key.bits()} bits")
+        raise Untrusted(f"a key of {key.bits()} bits")

@@ -11,21 +11,22 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ec import (
-    ECDSA,
-    SECP256R1,
-    EllipticCurvePublicKey,
+from keystead.appraisal.anchors import Anchor
+from keystead.appraisal.dcap_memory import DcapMemory, Statements
+from keystead.appraisal.intel_chain import (
+    NotInForce,
+    PckPath,
+    SignerPath,
+    common_window,
+    pck_path,
+    signer_path,
+    verify_p256,
 )
-from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
-from cryptography.hazmat.primitives.hashes import SHA256
-
-from keystead.appraisal.anchors import Anchor, AnchorSet
-from keystead.appraisal.intel_chain import NotInForce, PckPath, pck_path, signer_key
 from keystead.appraisal.path import Untrusted
 from keystead.appraisal.revocation_lists import Revoked
 from keystead.codec.dcap_collateral import Collateral
@@ -45,19 +46,10 @@ from keystead.codec.td_quote import TdQuote, TdReport
 from keystead.errors import EvidenceRejected, Malformed, Reason
 
 _HALF: Final = 32
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Statements:
-    """What Intel signed, verified and in force."""
-
-    tcb_info: TcbInfo
-    qe_identity: QeIdentity
-
-    @property
-    def evaluation(self) -> int:
-        """The older of their two numbers: both rise when Intel looks at its platforms again."""
-        return min(self.tcb_info.evaluation, self.qe_identity.evaluation)
+_TCB_INFO: Final = "TCB info"
+_QE_IDENTITY: Final = "QE identity"
+# Parsed; a family of platforms has one pair a month, with some tens of kilobytes.
+_KEPT_STATEMENTS: Final = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,43 +69,33 @@ class TcbStanding:
 
 
 def check_pck_chain(
-    quote: TdQuote, collateral: Collateral, anchors: AnchorSet, now: int, *, step: int
+    quote: TdQuote, collateral: Collateral, memory: DcapMemory, now: int, *, step: int
 ) -> PckPath:
     """The quote's certificates chain, at ``now``, to an anchor, and no list revokes one."""
+    chain, root_crl, pck_crl = parts = quote.pck_chain, collateral.root_ca_crl, collateral.pck_crl
     try:
-        return pck_path(
-            quote.pck_chain,
-            root_crl=collateral.root_ca_crl,
-            pck_crl=collateral.pck_crl,
-            anchors=anchors,
+        return memory.paths.find(
+            parts,
             at=now,
+            make=lambda: pck_path(
+                chain, root_crl=root_crl, pck_crl=pck_crl, anchors=memory.anchors, at=now
+            ),
         )
     except Untrusted as error:
         raise _path(error, Reason.CHAIN_UNTRUSTED, "the platform", step) from error
 
 
-def check_statements(collateral: Collateral, anchor: Anchor, now: int, *, step: int) -> Statements:
-    """Intel signed both statements, by a key of the same root, and they are in force."""
-    for name, said, signature, chain in (
-        (
-            "TCB info",
-            collateral.tcb_info,
-            collateral.tcb_info_signature,
-            collateral.tcb_info_issuer_chain,
-        ),
-        (
-            "QE identity",
-            collateral.qe_identity,
-            collateral.qe_identity_signature,
-            collateral.qe_identity_issuer_chain,
-        ),
-    ):
-        try:
-            key = signer_key(chain, root_crl=collateral.root_ca_crl, anchor=anchor, at=now)
-            verify_p256(key, signature, said)
-        except Untrusted as error:
-            raise _path(error, Reason.COLLATERAL_UNTRUSTED, name, step) from error
-    return _in_force(_parsed(collateral, step), now, step)
+def check_statements(
+    collateral: Collateral, anchor: Anchor, memory: DcapMemory, now: int, *, step: int
+) -> Statements:
+    """Intel signed both statements, by a key of ``anchor``, and they are in force."""
+    root_crl = collateral.root_ca_crl
+    signed = _signed_statements(collateral)
+    return memory.statements.find(
+        (anchor.sha256, root_crl, *(part for each in signed.values() for part in each)),
+        at=now,
+        make=lambda: _statements(signed, root_crl, anchor, now, step),
+    )
 
 
 def check_subject(statements: Statements, tcb: PckTcb, *, step: int) -> None:
@@ -127,10 +109,11 @@ def check_subject(statements: Statements, tcb: PckTcb, *, step: int) -> None:
         )
 
 
-def check_attestation_key(quote: TdQuote, key: EllipticCurvePublicKey, *, step: int) -> None:
-    """The platform's key signed the enclave's report, and that names the attestation key."""
+def check_attestation_key(quote: TdQuote, platform: bytes, *, step: int) -> None:
+    """The key of the point ``platform`` signed the enclave's report, which names the attestation
+    key."""
     try:
-        verify_p256(key, quote.qe_report_signature, quote.qe_report.raw)
+        verify_p256(platform, quote.qe_report_signature, quote.qe_report.raw)
     except Untrusted as error:
         raise EvidenceRejected(Reason.EVIDENCE_SIGNATURE, "the QE report", step=step) from error
     named = hashlib.sha256(quote.attestation_key + quote.qe_auth_data).digest()
@@ -157,10 +140,8 @@ def check_quoting_enclave(quote: TdQuote, identity: QeIdentity, *, step: int) ->
 def check_quote_signature(quote: TdQuote, *, step: int) -> None:
     """The attestation key signed header and report body."""
     try:
-        point = b"\x04" + quote.attestation_key
-        key = EllipticCurvePublicKey.from_encoded_point(SECP256R1(), point)
-        verify_p256(key, quote.signature, quote.signed)
-    except (ValueError, Untrusted) as error:
+        verify_p256(quote.attestation_key, quote.signature, quote.signed)
+    except Untrusted as error:
         raise EvidenceRejected(Reason.EVIDENCE_SIGNATURE, "the quote", step=step) from error
 
 
@@ -188,34 +169,65 @@ def check_standing(
     return standing
 
 
-def verify_p256(key: EllipticCurvePublicKey, signature: bytes, said: bytes) -> None:
-    """``signature`` is r and s, big-endian, over SHA-256 of ``said``; ``Untrusted``."""
-    r, s = (int.from_bytes(half, "big") for half in (signature[:_HALF], signature[_HALF:]))
-    try:
-        key.verify(encode_dss_signature(r, s), said, ECDSA(SHA256()))
-    except InvalidSignature:
-        raise Untrusted("a signature by another key, or of something else") from None
+def _signed_statements(collateral: Collateral) -> dict[str, tuple[bytes, bytes, bytes]]:
+    """What is said, its signature, and the chain of who signed."""
+    return {
+        _TCB_INFO: (
+            collateral.tcb_info,
+            collateral.tcb_info_signature,
+            collateral.tcb_info_issuer_chain,
+        ),
+        _QE_IDENTITY: (
+            collateral.qe_identity,
+            collateral.qe_identity_signature,
+            collateral.qe_identity_issuer_chain,
+        ),
+    }
 
 
-def _parsed(collateral: Collateral, step: int) -> Statements:
+def _statements(
+    signed: Mapping[str, tuple[bytes, bytes, bytes]],
+    root_crl: bytes,
+    anchor: Anchor,
+    now: int,
+    step: int,
+) -> Statements:
+    paths: dict[bytes, SignerPath] = {}  # One chain in most cases.
+    for name, (said, signature, chain) in signed.items():
+        try:
+            if chain not in paths:
+                paths[chain] = signer_path(chain, root_crl=root_crl, anchor=anchor, at=now)
+            verify_p256(paths[chain].point, signature, said)
+        except Untrusted as error:
+            raise _path(error, Reason.COLLATERAL_UNTRUSTED, name, step) from error
     try:
-        return Statements(
-            tcb_info=parse_tcb_info(collateral.tcb_info),
-            qe_identity=parse_qe_identity(collateral.qe_identity),
-        )
+        tcb_info, qe_identity = _parsed(signed[_TCB_INFO][0], signed[_QE_IDENTITY][0])
     except Malformed as error:
         raise EvidenceRejected(Reason.COLLATERAL_UNTRUSTED, error.detail, step=step) from error
+    start, end = common_window(
+        [
+            *((path.not_before, path.not_after) for path in paths.values()),
+            _in_force(_TCB_INFO, tcb_info, now, step),
+            _in_force(_QE_IDENTITY, qe_identity, now, step),
+        ]
+    )
+    return Statements(tcb_info=tcb_info, qe_identity=qe_identity, not_before=start, not_after=end)
 
 
-def _in_force(found: Statements, now: int, step: int) -> Statements:
-    for name, said in (("TCB info", found.tcb_info), ("QE identity", found.qe_identity)):
-        if not said.not_before <= now <= said.not_after:
-            raise EvidenceRejected(
-                Reason.COLLATERAL_EXPIRED,
-                f"{name} is from {said.not_before} to {said.not_after}, not {now}",
-                step=step,
-            )
-    return found
+@lru_cache(maxsize=_KEPT_STATEMENTS)
+def _parsed(tcb_info: bytes, qe_identity: bytes) -> tuple[TcbInfo, QeIdentity]:
+    """What stands in them, asked only of what Intel signed; ``Malformed``, each time."""
+    return parse_tcb_info(tcb_info), parse_qe_identity(qe_identity)
+
+
+def _in_force(name: str, said: TcbInfo | QeIdentity, now: int, step: int) -> tuple[int, int]:
+    if not said.not_before <= now <= said.not_after:
+        raise EvidenceRejected(
+            Reason.COLLATERAL_EXPIRED,
+            f"{name} is from {said.not_before} to {said.not_after}, not {now}",
+            step=step,
+        )
+    return said.not_before, said.not_after
 
 
 def _platform_level(

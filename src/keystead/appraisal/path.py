@@ -27,7 +27,8 @@ from cryptography.x509.verification import (
 )
 
 from keystead.appraisal.anchors import Anchor, AnchorSet
-from keystead.appraisal.chain import MIN_EC_BITS
+
+MIN_EC_BITS: Final = 256
 
 MAX_INTERMEDIATES: Final = 4
 """Nitro has three below its root."""

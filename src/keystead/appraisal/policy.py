@@ -43,6 +43,7 @@ from keystead.appraisal.azure_cvm_policy import (
     AzureCvmTable,
     azure_cvm_policy,
 )
+from keystead.appraisal.chain_cache import TpmChainCache
 from keystead.appraisal.event_rules import (
     SECURE_BOOT_PCR,
     Digests,
@@ -97,7 +98,7 @@ class Tpm2Policy:
     ``require_key_policy`` is the selection that a workload key's PolicyPCR must be over.
     """
 
-    anchors: AnchorSet
+    chains: TpmChainCache = field(repr=False, compare=False)
     allowed_anchor_classes: frozenset[AnchorClass]
     required_pcrs: PcrSelection
     pcr_values: PcrReferences
@@ -105,6 +106,11 @@ class Tpm2Policy:
     require_key_policy: PcrSelection | None = None
     accept_ak_certificate: bool = False
     max_age_s: int = DEFAULT_MAX_AGE_S
+
+    @property
+    def anchors(self) -> AnchorSet:
+        """The roots whose chains are believed."""
+        return self.chains.anchors
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -262,7 +268,7 @@ def _tpm2_policy(table: _Tpm2Table, folder: Path) -> Tpm2Policy:
     anchors = _anchors(table, folder)
     required = required_selection(table.required_pcrs, "tpm2.required_pcrs")
     return Tpm2Policy(
-        anchors=anchors,
+        chains=TpmChainCache(anchors),
         allowed_anchor_classes=_classes(table, anchors),
         required_pcrs=required,
         pcr_values=pcr_references(table.pcr_values, required=required, path="tpm2.pcr_values"),

@@ -31,7 +31,8 @@ from dataclasses import dataclass, field
 
 from keystead.appraisal import dcap
 from keystead.appraisal.anchors import Anchor
-from keystead.appraisal.dcap import Statements, TcbStanding
+from keystead.appraisal.dcap import TcbStanding
+from keystead.appraisal.dcap_memory import Statements
 from keystead.appraisal.policy import AppraisalPolicy
 from keystead.appraisal.result import AttestationResult, affirmed
 from keystead.appraisal.tdx_policy import CODE, NAMED, TdLogRules, TdxPolicy
@@ -134,10 +135,10 @@ def appraise_quote(
 ) -> AppraisedQuote:
     """Steps 1 to 11, numbered from ``first_step`` on. EvidenceRejected."""
     at = first_step - 1
-    path = dcap.check_pck_chain(quote, collateral, rules.anchors, now, step=at + 1)
-    statements = dcap.check_statements(collateral, path.anchor, now, step=at + 2)
+    path = dcap.check_pck_chain(quote, collateral, rules.memory, now, step=at + 1)
+    statements = dcap.check_statements(collateral, path.anchor, rules.memory, now, step=at + 2)
     dcap.check_subject(statements, path.tcb, step=at + 3)
-    dcap.check_attestation_key(quote, path.key, step=at + 4)
+    dcap.check_attestation_key(quote, path.point, step=at + 4)
     dcap.check_quoting_enclave(quote, statements.qe_identity, step=at + 5)
     dcap.check_quote_signature(quote, step=at + 6)
     standing = dcap.check_standing(quote, path.tcb, statements, step=at + 7)

@@ -25,7 +25,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
-from keystead.appraisal.anchors import AnchorSet
+from keystead.appraisal.dcap_memory import DcapMemory
 from keystead.appraisal.policy_tables import (
     DEFAULT_MAX_AGE_S,
     HexValues,
@@ -69,13 +69,14 @@ class TdLogRules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TdxPolicy:
-    """``values`` has each name of ``CODE`` and ``NAMED``: what is allowed, or None for "any".
+    """``memory`` has the anchors.
 
+    ``values`` has each name of ``CODE`` and ``NAMED``: what is allowed, or None for "any".
     ``minimum_tcb_evaluation`` and ``advisories`` are None where the policy says "any".
     ``whole_image``: the operator's word that the named values cover all that runs in the TD.
     """
 
-    anchors: AnchorSet = field(repr=False)
+    memory: DcapMemory = field(repr=False, compare=False)
     values: Mapping[str, frozenset[bytes] | None]
     minimum_tcb_evaluation: int | None
     tcb_statuses: frozenset[TcbStatus] = frozenset({TcbStatus.UP_TO_DATE})
@@ -167,8 +168,8 @@ def td_report_policy(
     }
     minimum = table.minimum_tcb_evaluation
     return TdxPolicy(
-        anchors=tee_anchors(
-            EvidenceKind.TDX, table.anchors, pinned=table.pinned_anchors, folder=folder
+        memory=DcapMemory(
+            tee_anchors(EvidenceKind.TDX, table.anchors, pinned=table.pinned_anchors, folder=folder)
         ),
         values=MappingProxyType(values),
         minimum_tcb_evaluation=None if isinstance(minimum, str) else minimum,

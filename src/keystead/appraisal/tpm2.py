@@ -36,8 +36,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from keystead.appraisal import credential, endorsement, event_rules
 from keystead.appraisal.anchors import Anchor
-from keystead.appraisal.chain import verify_chain
 from keystead.appraisal.credential import PendingActivation
+from keystead.appraisal.path import Untrusted
 from keystead.appraisal.pcr_tables import PcrReferences, boot_code_pinned
 from keystead.appraisal.policy import AppraisalPolicy, Tpm2Policy
 from keystead.appraisal.result import AttestationResult, ClockInfo, affirmed
@@ -397,14 +397,11 @@ def _anchor(
     reason: Reason,
     step: int,
 ) -> Anchor:
-    anchor = verify_chain(
-        leaf.raw,
-        intermediates=[each.raw for each in chain],
-        anchors=rules.anchors,
-        now=now,
-        reason=reason,
-        step=step,
-    )
+    try:
+        path = rules.chains.path(leaf.raw, intermediates=[each.raw for each in chain], at=now)
+    except Untrusted as error:
+        raise EvidenceRejected(reason, str(error), step=step) from error
+    anchor = path.anchor
     if anchor.anchor_class not in rules.allowed_anchor_classes:
         raise EvidenceRejected(
             Reason.ANCHOR_CLASS_REFUSED, f"{anchor.name}: {anchor.anchor_class}", step=step

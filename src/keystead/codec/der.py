@@ -7,6 +7,7 @@ of a SET: TPM vendors have shipped names with that fault for years, and nothing 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from keystead.codec.reader import Reader
@@ -23,6 +24,9 @@ SEQUENCE: Final = 0x30
 _MAX_LENGTH_OCTETS: Final = 4
 # X.660 arcs of the OIDs that exist fit 64 bits.
 _MAX_ARC_BITS: Final = 64
+# Certificates repeat a few dozen OIDs, of a dozen octets; strangers' only push others out.
+_KEPT_OIDS: Final = 512
+_MAX_KEPT_OCTETS: Final = 32
 
 
 class Element(NamedTuple):  # A certificate has a hundred: a dataclass takes three times as long.
@@ -63,6 +67,10 @@ def elements(content: bytes) -> Iterator[Element]:
 
 def oid(content: bytes) -> str:
     """The dotted spelling of an OBJECT IDENTIFIER's content."""
+    return _oid(content) if len(content) > _MAX_KEPT_OCTETS else _kept_oid(content)
+
+
+def _oid(content: bytes) -> str:
     arcs: list[int] = []
     arc, fresh = 0, True
     for octet in content:
@@ -79,6 +87,9 @@ def oid(content: bytes) -> str:
         raise Malformed(Reason.MALFORMED, "an OID that ends within an arc")
     first = min(arcs[0] // 40, 2)
     return ".".join(map(str, (first, arcs[0] - 40 * first, *arcs[1:])))
+
+
+_kept_oid = lru_cache(maxsize=_KEPT_OIDS)(_oid)
 
 
 def boolean(content: bytes) -> bool:

@@ -43,7 +43,7 @@ MAX_STRING_CHARS = 2_048
 MAX_LIST_ITEMS = 100
 
 # An unterminated string runs to the end, so the scan stays linear on hostile input.
-_BRACKET_OR_STRING = re.compile(r'[\[\]{}]|"(?:[^"\\]|\\.)*+"?', re.DOTALL)
+_BRACKET_OR_STRING = re.compile(r'[\[\]{}]|"[^"]*+"?')
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -282,7 +282,7 @@ def _check_depth(text: str, max_depth: int) -> None:
     if opened > MAX_BRACKETS:
         raise Malformed(Reason.TOO_LARGE, f"JSON with more than {MAX_BRACKETS} brackets")
     depth = 0
-    for match in _BRACKET_OR_STRING.finditer(text):
+    for match in _BRACKET_OR_STRING.finditer(_without_escapes(text)):
         token = match.group()
         if token in "{[":
             depth += 1
@@ -290,6 +290,13 @@ def _check_depth(text: str, max_depth: int) -> None:
                 raise Malformed(Reason.TOO_LARGE, f"JSON deeper than {max_depth}")
         elif token in "}]":
             depth -= 1
+
+
+def _without_escapes(text: str) -> str:
+    """Every quote that is left begins or ends a string. JSON within JSON is full of others, and
+    this takes a tenth of the time of looking at each; where a backslash stands outside of strings,
+    the decoder goes no further."""
+    return text.replace("\\\\", "").replace('\\"', "") if "\\" in text else text
 
 
 def _refuse_lone_surrogates(value: dict[str, JSON]) -> None:

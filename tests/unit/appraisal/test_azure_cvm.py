@@ -7,6 +7,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from keystead.appraisal import azure_cvm
 from keystead.appraisal.anchors import AnchorSet
+from keystead.appraisal.dcap_memory import DcapMemory
 from keystead.appraisal.policy import AppraisalPolicy
 from keystead.appraisal.result import AttestationResult
 from keystead.codec.hashes import HashAlgorithm
@@ -259,8 +260,8 @@ def test_the_tds_steps_are_one_number_higher() -> None:
     assert td_refusal(unknown) == (Reason.MEASUREMENT_MISMATCH, 11)
     owned = MACHINE.td_policy(tdx={"values": {"mrowner": frozenset({bytes(48)})}})
     assert td_refusal(owned) == (Reason.MEASUREMENT_MISMATCH, 12)
-    no_root = AnchorSet(anchors=())
-    assert td_refusal(MACHINE.td_policy(tdx={"anchors": no_root})) == (Reason.CHAIN_UNTRUSTED, 2)
+    no_root = DcapMemory(AnchorSet(anchors=()))
+    assert td_refusal(MACHINE.td_policy(tdx={"memory": no_root})) == (Reason.CHAIN_UNTRUSTED, 2)
 
 
 def test_quote_report_and_runtime_data_are_about_one_thing() -> None:

@@ -7,11 +7,11 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA384
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keystead.appraisal.intel_chain import NotInForce, PckPath, pck_path, signer_key
+from keystead.appraisal.intel_chain import NotInForce, PckPath, SignerPath, pck_path, signer_path
 from keystead.appraisal.path import Untrusted
 from keystead.appraisal.revocation_lists import Revoked
 from tests.device_chains import DAY_S, NOW, YEAR_S, curve_key
@@ -47,24 +47,29 @@ def path(chain: bytes | None = None, **changes: Any) -> PckPath:
     return pck_path(pck_chain() if chain is None else chain, **(arguments | changes))
 
 
-def signer(chain: bytes | None = None, **changes: Any) -> Any:
+def signer(chain: bytes | None = None, **changes: Any) -> SignerPath:
     arguments: dict[str, Any] = {
         "root_crl": ROOT_CRL,
         "anchor": anchors().anchors[0],
         "at": NOW,
     }
     sent = pem(tcb_signer(), root()) if chain is None else chain
-    return signer_key(sent, **(arguments | changes))
+    return signer_path(sent, **(arguments | changes))
+
+
+def point(name: str) -> bytes:
+    public = key(name).public_key()
+    return public.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)[1:]
 
 
 def test_finds_a_platforms_key_and_what_it_is() -> None:
     found = path()
-    assert found.key.public_numbers() == key("PCK").public_key().public_numbers()
+    assert found.point == point("PCK")
     assert (found.tcb.fmspc.hex(), found.anchor) == (FMSPC, anchors().anchors[0])
 
 
 def test_finds_the_signers_key() -> None:
-    assert signer().public_numbers() == key(SIGNER).public_key().public_numbers()
+    assert signer().point == point(SIGNER)
 
 
 def test_a_zero_after_the_pem_is_no_certificate() -> None:

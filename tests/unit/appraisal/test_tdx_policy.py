@@ -35,7 +35,7 @@ def test_reads_a_small_policy() -> None:
     assert found.advisories == frozenset()
     assert (found.allow_debug, found.allow_migration, found.whole_image) == (False, False, False)
     assert found.event_log == TdLogRules(required=False, rtmrs=frozenset(range(4)))
-    assert [anchor.name for anchor in found.anchors.anchors] == ["Intel SGX Root CA"]
+    assert [anchor.name for anchor in found.memory.anchors.anchors] == ["Intel SGX Root CA"]
     assert not found.code_pinned
 
 
@@ -66,7 +66,7 @@ rtmrs = [0, 1, 2]
     assert found.advisories == {"INTEL-SA-00960"}
     assert (found.allow_debug, found.allow_migration, found.whole_image) == (True, True, True)
     assert found.event_log == TdLogRules(required=True, rtmrs=frozenset({0, 1, 2}))
-    assert found.anchors.classes == {AnchorClass.EMULATED}
+    assert found.memory.anchors.classes == {AnchorClass.EMULATED}
 
 
 def test_any_advisory_is_allowed_by_name() -> None:

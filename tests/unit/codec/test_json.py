@@ -121,6 +121,13 @@ def test_brackets_in_strings_are_no_depth() -> None:
     assert json.parse_object(text)["b"] == "[[[\\"
 
 
+@pytest.mark.parametrize("text", ["[[[", '\\"[[[', "[[[\\", '\\\\"[[[', '\\\\\\"[[[', 'a\n"[[['])
+def test_brackets_in_escaped_strings_are_no_depth_and_those_after_are(text: str) -> None:
+    said = reference.dumps({"a": text, "b": [[0]]})
+    assert json.parse_object(said, max_depth=3)["a"] == text
+    assert refused(lambda: json.parse_object(said, max_depth=2)) is Reason.TOO_LARGE
+
+
 def test_many_siblings_are_no_depth() -> None:
     text = '{"a":[' + ",".join(["[]"] * 100) + "]}"
     assert json.parse_object(text) == {"a": [[]] * 100}
