@@ -74,6 +74,13 @@ def test_a_path_that_does_not_exist_is_an_error_that_says_what_to_do(name: str) 
     assert "KEYSTEAD_ENGINE is openssl, portable or ifma; unset it" in answer.stderr
 
 
+def test_the_command_does_not_run_on_a_path_that_does_not_exist() -> None:
+    for options in (["--explain"], ["--jwks", "j", "--issuer", "i", "--audience", "a", "-"]):
+        answer = run("-m", "keystead", "verify", *options, engine="abacus")
+        assert answer.returncode == 2 and answer.stdout == ""
+        assert "unset it and the CPU decides" in answer.stderr
+
+
 def test_signatures_are_openssls_to_verify_where_the_path_does_not_exist() -> None:
     script = (
         "from keystead._native import batch; number = batch.ALGORITHMS['ES256'];"
