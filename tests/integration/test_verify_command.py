@@ -1,6 +1,7 @@
 """``keystead verify`` as a process of its own: a real key file, many tokens, pipes, its memory."""
 
 import json
+import shlex
 import subprocess
 import sys
 from collections import Counter
@@ -138,3 +139,24 @@ def test_ends_quietly_when_nobody_reads_on(corpus: Corpus, options: list[str]) -
         process.stdout.close()
         assert process.stderr.read() == b""
         assert process.wait(60) == 1
+
+
+@pytest.mark.parametrize(
+    ("closed", "file", "status", "said"),
+    [
+        ("2>&-", "few", 1, ["ok"] * 99 + ["expired (step 8)"]),
+        (">&-", "few", 1, []),
+        ("<&-", "-", 2, []),
+    ],
+)
+def test_a_stream_that_is_closed_changes_no_verdict(
+    closed: str, file: str, status: int, said: list[str], corpus: Corpus
+) -> None:
+    name = str(corpus.few) if file == "few" else file
+    command = shlex.join([sys.executable, "-m", "keystead", *corpus.arguments, name])
+    ended = subprocess.run(
+        ["sh", "-c", f"{command} {closed}"], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert ended.returncode == status
+    assert ended.stdout.splitlines() == said * (FEW // 100)
+    assert "Traceback" not in ended.stderr

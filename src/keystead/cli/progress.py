@@ -7,7 +7,7 @@ stand between the answers: standard error has to be a terminal, and standard out
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TextIO
 
 from keystead.system.clock import Stopwatch
 
@@ -24,7 +24,7 @@ class RunProgress:
     def __init__(self, *, total_bytes: int | None, stopwatch: Stopwatch) -> None:
         self._total_bytes = total_bytes
         self._stopwatch = stopwatch
-        self._wanted = sys.stderr.isatty() and not sys.stdout.isatty()
+        self._wanted = _is_terminal(sys.stderr) and not _is_terminal(sys.stdout)
         self._bar: Progress | None = None
         self._plain = False
 
@@ -48,6 +48,11 @@ class RunProgress:
             self._bar.stop()
         if self._plain:
             print(f"\r{' ' * _PLAIN_WIDTH}\r", end="", file=sys.stderr, flush=True)
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    """Standard streams are None where they were closed before."""
+    return stream is not None and stream.isatty()
 
 
 def _bar(total_bytes: int | None) -> Progress | None:

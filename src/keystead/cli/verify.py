@@ -150,7 +150,7 @@ def run(options: argparse.Namespace) -> int:
     seconds = stopwatch.seconds()
     if options.json:
         print(summary_json(tally, seconds=seconds, replay=replay), flush=True)
-    else:
+    elif sys.stderr is not None:  # closed, print would take standard output for it
         print(summary_text(tally, seconds=seconds, replay=replay), file=sys.stderr)
     return 0 if tally.ok == tally.lines else EXIT_NO
 
@@ -209,6 +209,7 @@ def _parsed(line: bytes | None, parse: Callable[[bytes | None], _T]) -> _T | Key
     try:
         return parse(line)
     except KeysteadError as error:
+        error.__cause__ = error.__context__ = None  # which hold the line
         return error.with_traceback(None)
 
 

@@ -7,6 +7,7 @@ skipped without being held, and is ``None`` to whoever reads on.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -34,8 +35,8 @@ _REQUEST_DEPTH: Final = 2
 def open_input(name: str) -> AbstractContextManager[BinaryIO]:
     """The file, or for ``-`` standard input, which stays open. Raises Malformed."""
     if name == "-":
-        import sys
-
+        if sys.stdin is None:
+            raise Malformed(Reason.PARAMETER_INVALID, "FILE: standard input is closed")
         return nullcontext(sys.stdin.buffer)
     try:
         return Path(name).open("rb", buffering=_BUFFER_BYTES)
