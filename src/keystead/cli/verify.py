@@ -63,7 +63,7 @@ _RESIDENCY = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Whose tokens, for whom, what they have to say, and where they are."""
     parser.add_argument("file", metavar="FILE", nargs="?", help="the tokens; - is stdin")
-    parser.add_argument("--jwks", metavar="FILE|URL", help="the issuer's keys; an https URL")
+    parser.add_argument("--jwks", metavar="FILE|URL", help="the issuer's keys; a URL is https")
     parser.add_argument("--issuer", metavar="ISS", help="exactly the tokens' iss")
     parser.add_argument("--audience", metavar="AUD", help="your name in the tokens' aud")
     parser.add_argument("--at", metavar="RFC3339", help="the time to verify at (default: now)")
@@ -109,7 +109,7 @@ def _add_requirements(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--residency",
         choices=list(_RESIDENCY),
-        help="the key cannot leave its hardware, which may be emulated or may not",
+        help="the key cannot leave real hardware; emulated: nor what stands in for it, in tests",
     )
     group.add_argument(
         "--algorithm",
