@@ -67,9 +67,18 @@ KS_MUST_CHECK ks_status ks_verify_batch(ks_algorithm algorithm, const ks_public_
                                         size_t key_count, const ks_verify_item *items, size_t count,
                                         unsigned threads, uint8_t *verdicts);
 
+/* Whether the environment chose an algorithm's path. The numbers are part of the contract. */
+typedef enum ks_forced {
+    KS_FORCED_NOT = 0,     /* the CPU chose */
+    KS_FORCED = 1,         /* KEYSTEAD_ENGINE did; where this CPU cannot run that path, OpenSSL verifies */
+    KS_FORCED_UNKNOWN = 2, /* KEYSTEAD_ENGINE names no path that there is: OpenSSL verifies */
+} ks_forced;
+
 /* The code path that `algorithm` takes on this machine, as a static string; NULL if unknown. */
 const char *ks_verify_path(ks_algorithm algorithm);
 /* Why it takes that one: a static string for operators; NULL if unknown. */
 const char *ks_verify_path_reason(ks_algorithm algorithm);
+/* Whether it was forced; KS_FORCED_NOT if `algorithm` is unknown. */
+ks_forced ks_verify_path_forced(ks_algorithm algorithm);
 
 #endif

@@ -32,15 +32,19 @@ static const ks_engine *engine_ifma(void) {
 
 static ks_choice choose_forced(const char *name) {
     if (strcmp(name, "openssl") == 0) {
-        return (ks_choice){&ks_ecdsa_openssl, "KEYSTEAD_ENGINE=openssl"};
+        return (ks_choice){&ks_ecdsa_openssl, "KEYSTEAD_ENGINE=openssl", KS_FORCED};
     }
     if (strcmp(name, "portable") == 0) {
-        return (ks_choice){&ks_es256_portable, "KEYSTEAD_ENGINE=portable"};
+        return (ks_choice){&ks_es256_portable, "KEYSTEAD_ENGINE=portable", KS_FORCED};
     }
     if (strcmp(name, "ifma") == 0 && engine_ifma() != NULL) {
-        return (ks_choice){engine_ifma(), "KEYSTEAD_ENGINE=ifma"};
+        return (ks_choice){engine_ifma(), "KEYSTEAD_ENGINE=ifma", KS_FORCED};
     }
-    return (ks_choice){&ks_ecdsa_openssl, "KEYSTEAD_ENGINE names nothing that runs on this CPU"};
+    if (strcmp(name, "ifma") == 0) {
+        return (ks_choice){&ks_ecdsa_openssl, "KEYSTEAD_ENGINE=ifma does not run on this CPU",
+                           KS_FORCED};
+    }
+    return (ks_choice){&ks_ecdsa_openssl, "KEYSTEAD_ENGINE names no path", KS_FORCED_UNKNOWN};
 }
 
 static void choose_es256(void) {
@@ -48,9 +52,9 @@ static void choose_es256(void) {
     if (forced != NULL && *forced != '\0') {
         es256 = choose_forced(forced);
     } else if (engine_ifma() != NULL) {
-        es256 = (ks_choice){engine_ifma(), "this CPU has AVX-512 IFMA"};
+        es256 = (ks_choice){engine_ifma(), "this CPU has AVX-512 IFMA", KS_FORCED_NOT};
     } else {
-        es256 = (ks_choice){&ks_es256_portable, "this CPU has no AVX-512 IFMA"};
+        es256 = (ks_choice){&ks_es256_portable, "this CPU has no AVX-512 IFMA", KS_FORCED_NOT};
     }
 }
 
@@ -59,17 +63,17 @@ ks_choice ks_engine_choose(ks_algorithm algorithm) {
     switch (algorithm) {
     case KS_ES256:
         if (pthread_once(&es256_once, choose_es256) != 0) {
-            return (ks_choice){&ks_ecdsa_openssl, "the choice could not be made"};
+            return (ks_choice){&ks_ecdsa_openssl, "the choice could not be made", KS_FORCED_NOT};
         }
         return es256;
     case KS_ES384:
     case KS_ES512:
-        return (ks_choice){&ks_ecdsa_openssl, no_kernel};
+        return (ks_choice){&ks_ecdsa_openssl, no_kernel, KS_FORCED_NOT};
     case KS_ED25519:
-        return (ks_choice){&ks_ed25519_openssl, no_kernel};
+        return (ks_choice){&ks_ed25519_openssl, no_kernel, KS_FORCED_NOT};
     case KS_RS256:
     case KS_PS256:
-        return (ks_choice){&ks_rsa_openssl, no_kernel};
+        return (ks_choice){&ks_rsa_openssl, no_kernel, KS_FORCED_NOT};
     }
-    return (ks_choice){NULL, NULL};
+    return (ks_choice){NULL, NULL, KS_FORCED_NOT};
 }

@@ -45,6 +45,7 @@ extern const ks_engine ks_es256_ifma; /* for those of which ks_cpu_has_ifma is t
 typedef struct ks_choice {
     const ks_engine *engine;
     const char *reason; /* a static string */
+    ks_forced forced;
 } ks_choice;
 
 ks_choice ks_engine_choose(ks_algorithm algorithm);

@@ -34,6 +34,10 @@ const char *ks_verify_path_reason(ks_algorithm algorithm) {
     return ks_engine_choose(algorithm).reason;
 }
 
+ks_forced ks_verify_path_forced(ks_algorithm algorithm) {
+    return ks_engine_choose(algorithm).forced;
+}
+
 static void build_keys(void *context, ks_runs *runs) {
     batch *self = context;
     size_t from, to;

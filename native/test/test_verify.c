@@ -248,6 +248,7 @@ static void check_contract(void) {
         CHECK(verdicts[i] == 0);
     }
     CHECK(ks_verify_path(unknown) == NULL && ks_verify_path_reason(unknown) == NULL);
+    CHECK(ks_verify_path_forced(unknown) == KS_FORCED_NOT);
 }
 
 void test_verify(void) {

@@ -192,7 +192,12 @@ def test_third_party_packages_stay_in_their_places() -> None:
 
 @pytest.mark.parametrize(
     "statement",
-    ["import keystead", "import keystead.relying", "from keystead import Verifier"],
+    [
+        "import keystead",
+        "import keystead.relying",
+        "from keystead import Verifier",
+        "import keystead.cli.verify",
+    ],
 )
 def test_relying_party_loads_no_service(statement: str) -> None:
     script = f"{statement}\nimport sys\nprint(*sys.modules)"

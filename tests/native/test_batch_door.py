@@ -85,6 +85,8 @@ def test_refuses_what_is_out_of_bounds() -> None:
             batch.path_of(unknown)
         with pytest.raises(ValueError, match="unknown"):
             batch.path_reason_of(unknown)
+        with pytest.raises(ValueError, match="unknown"):
+            batch.path_forced_of(unknown)
 
 
 PARAMETER = st.one_of(st.binary(max_size=80), st.binary(min_size=256, max_size=258))

@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SUITES = ["tests/differential/test_es256.py", "tests/differential/test_signatures_wycheproof.py"]
 PATH_OF = (
     "from keystead.jose.batch import capabilities;"
-    "it = capabilities()['ES256']; print(it.path, it.reason, sep='|')"
+    "it = capabilities()['ES256']; print(it.path, it.reason, it.forced, sep='|')"
 )
 
 
@@ -47,17 +47,50 @@ def test_verdicts_do_not_depend_on_the_path(engine: str) -> None:
 
 
 def test_names_the_path_that_was_forced() -> None:
-    assert path_taken("openssl") == ["openssl", "KEYSTEAD_ENGINE=openssl"]
-    assert path_taken("portable") == ["portable", "KEYSTEAD_ENGINE=portable"]
+    assert path_taken("openssl") == ["openssl", "KEYSTEAD_ENGINE=openssl", "True"]
+    assert path_taken("portable") == ["portable", "KEYSTEAD_ENGINE=portable", "True"]
 
 
-def test_a_path_that_does_not_exist_is_openssl_and_says_so() -> None:
-    path, reason = path_taken("abacus")
-    assert path == "openssl"
-    assert "KEYSTEAD_ENGINE" in reason
+def test_a_kernel_that_this_cpu_cannot_run_is_openssl_and_says_so() -> None:
+    path, reason, forced = path_taken("ifma")
+    assert forced == "True"
+    if path != "ifma":
+        assert (path, reason) == ("openssl", "KEYSTEAD_ENGINE=ifma does not run on this CPU")
+
+
+def test_only_es256_can_be_forced() -> None:
+    script = (
+        "from keystead.jose.batch import capabilities;"
+        "print(*(it.name for it in capabilities().values() if it.forced))"
+    )
+    assert run("-c", script, engine="openssl").stdout.split() == ["ES256"]
+
+
+@pytest.mark.parametrize("name", ["abacus", "IFMA", "openssl ", "ifma,portable"])
+def test_a_path_that_does_not_exist_is_an_error_that_says_what_to_do(name: str) -> None:
+    answer = run("-c", PATH_OF, engine=name)
+    assert answer.returncode == 1 and answer.stdout == ""
+    assert "ConfigurationError" in answer.stderr
+    assert "KEYSTEAD_ENGINE is openssl, portable or ifma; unset it" in answer.stderr
+
+
+def test_the_command_does_not_run_on_a_path_that_does_not_exist() -> None:
+    for options in (["--explain"], ["--jwks", "j", "--issuer", "i", "--audience", "a", "-"]):
+        answer = run("-m", "keystead", "verify", *options, engine="abacus")
+        assert answer.returncode == 2 and answer.stdout == ""
+        assert "unset it and the CPU decides" in answer.stderr
+
+
+def test_signatures_are_openssls_to_verify_where_the_path_does_not_exist() -> None:
+    script = (
+        "from keystead._native import batch; number = batch.ALGORITHMS['ES256'];"
+        "print(batch.path_of(number), batch.path_reason_of(number), sep='|')"
+    )
+    answer = run("-c", script, engine="abacus")
+    assert answer.stdout.strip() == "openssl|KEYSTEAD_ENGINE names no path"
 
 
 def test_without_the_variable_the_cpu_decides() -> None:
-    path, reason = path_taken("")
+    path, reason, forced = path_taken("")
     assert path in {"ifma", "portable"}
-    assert "CPU" in reason
+    assert "CPU" in reason and forced == "False"

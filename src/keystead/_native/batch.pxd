@@ -19,6 +19,11 @@ cdef extern from "ks_verify.h" nogil:
     ctypedef enum ks_algorithm:
         pass
 
+    ctypedef enum ks_forced:
+        KS_FORCED_NOT
+        KS_FORCED
+        KS_FORCED_UNKNOWN
+
     const unsigned KS_MAX_BATCH
     const unsigned KS_MAX_THREADS
 
@@ -36,3 +41,4 @@ cdef extern from "ks_verify.h" nogil:
                               uint8_t *verdicts) noexcept
     const char *ks_verify_path(ks_algorithm algorithm) noexcept
     const char *ks_verify_path_reason(ks_algorithm algorithm) noexcept
+    ks_forced ks_verify_path_forced(ks_algorithm algorithm) noexcept

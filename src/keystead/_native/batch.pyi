@@ -3,6 +3,9 @@ from typing import Final
 MAX_BATCH: Final[int]
 MAX_THREADS: Final[int]
 ALGORITHMS: Final[dict[str, int]]
+FORCED_NOT: Final[int]
+FORCED: Final[int]
+FORCED_UNKNOWN: Final[int]
 
 def verify_batch(
     algorithm: int,
@@ -28,3 +31,7 @@ def path_of(algorithm: int) -> str:
 
 def path_reason_of(algorithm: int) -> str:
     """Why it takes that one, in words for an operator. ValueError for an unknown number."""
+
+def path_forced_of(algorithm: int) -> int:
+    """Whether KEYSTEAD_ENGINE chose it: ``FORCED_NOT``, ``FORCED``, or ``FORCED_UNKNOWN`` where the
+    variable names no path that there is. ValueError for an unknown number."""

@@ -11,6 +11,11 @@ MAX_THREADS = KS_MAX_THREADS
 # The numbers of ks_algorithm.
 ALGORITHMS = {"ES256": 1, "ES384": 2, "ES512": 3, "Ed25519": 4, "RS256": 5, "PS256": 6}
 
+# The numbers of ks_forced.
+FORCED_NOT = KS_FORCED_NOT
+FORCED = KS_FORCED
+FORCED_UNKNOWN = KS_FORCED_UNKNOWN
+
 
 cdef class _Buffers:
     """The C arrays of one call, freed with this object whatever happens in between."""
@@ -100,3 +105,10 @@ def path_reason_of(int algorithm):
     if reason == NULL:
         raise ValueError("unknown algorithm number")
     return reason.decode("ascii")
+
+
+def path_forced_of(int algorithm):
+    """Whether the environment chose it: FORCED_NOT, FORCED or FORCED_UNKNOWN."""
+    if ks_verify_path(<ks_algorithm>algorithm) == NULL:
+        raise ValueError("unknown algorithm number")
+    return <int>ks_verify_path_forced(<ks_algorithm>algorithm)

@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "serve": ("serve", "run the service: --dev with an emulated TPM, or --config keystead.toml"),
     "demo": ("demo", "the main job from end to end, on emulated TPMs"),
     "attest": ("attest", "prove where this workload's key lives, and have it bound"),
+    "verify": ("verify", "verify a file of access tokens: a verdict a line; --explain the engine"),
     "verify-issuer": ("verify_issuer", "ask an issuer to prove that its keys are in a TPM"),
     "appraise": ("appraise", "look at saved evidence: every check and its verdict"),
     "envelope": ("envelope", "build an envelope of evidence from raw files"),

@@ -21,6 +21,7 @@ from keystead.appraisal.verifier import appraise_saved
 from keystead.cli.appraise_all import run_all
 from keystead.cli.connection import default_state
 from keystead.cli.output import EXIT_NO, EXIT_WRONG_USE, print_fields, print_json, printable
+from keystead.cli.times import parse_time
 from keystead.codec import json
 from keystead.codec.json import JSON
 from keystead.errors import EvidenceRejected, KeysteadError, Malformed, Reason, Rejected
@@ -32,7 +33,6 @@ from keystead.system.clock import SystemClock
 MAX_NONCE_BYTES: Final = 1024
 """Ours have 32; a Nitro document has room for this many, whoever chose them."""
 
-_TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII)
 _STEP: Final = re.compile(r"^ ?(\d+)\. (?:to (\d+)\. )?(.*(?:\n    \S.*)*)", re.MULTILINE)
 _HINTS: Final = {
     Reason.AK_NOT_BOUND_TO_EK: (
@@ -155,19 +155,6 @@ def steps_of(kind: EvidenceKind) -> tuple[Step, ...]:
     )
 
 
-def parse_time(text: str) -> int:
-    """RFC 3339 with its offset, as Unix seconds rounded down."""
-    try:
-        if not _TIME.fullmatch(text.upper()):
-            raise ValueError
-        seconds = int((datetime.fromisoformat(text.upper()) - _EPOCH).total_seconds() // 1)
-    except (ValueError, OverflowError):
-        seconds = -1
-    if seconds < 0:
-        raise Malformed(Reason.PARAMETER_INVALID, f"--at {text!r}: not like 2026-07-01T00:00:00Z")
-    return seconds
-
-
 def parse_nonce(text: str) -> bytes:
     """1 to ``MAX_NONCE_BYTES`` bytes in hex."""
     try:
@@ -191,9 +178,6 @@ def read_envelope(name: str) -> bytes:
     except (OSError, ValueError) as error:
         detail = getattr(error, "strerror", None) or str(error)
         raise Malformed(Reason.PARAMETER_INVALID, f"{name}: {detail}") from None
-
-
-_EPOCH: Final = datetime.fromtimestamp(0, UTC)
 
 
 def _held_to(submission: Submission, nonce: bytes) -> Submission:

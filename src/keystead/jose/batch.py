@@ -16,7 +16,7 @@ from typing import TypeAlias
 from keystead._native import batch as _native
 from keystead.codec import base64url
 from keystead.codec.json import JSON
-from keystead.errors import Malformed, Reason, TokenRejected
+from keystead.errors import ConfigurationError, Malformed, Reason, TokenRejected
 from keystead.jose import algorithms
 from keystead.jose.jwk import PublicJwk, parse_public
 
@@ -101,19 +101,39 @@ def verify_es256_by_point(point: tuple[bytes, bytes], message: bytes, signature:
 class Capability:
     """How this machine verifies an algorithm."""
 
+    name: str
+    """The JOSE name of the algorithm."""
     path: str
     """``openssl``; or a kernel: ``ifma`` (eight at a time), ``portable`` (one, with tables)."""
     reason: str
     """Why it takes that path, in words for an operator."""
+    forced: bool
+    """Whether the environment chose the path, and not the CPU."""
 
 
 def capabilities() -> dict[str, Capability]:
-    """The code path that each JOSE algorithm takes on this machine, by the algorithm's name."""
-    return {name: _capability(_native.ALGORITHMS[engine]) for name, engine in _ENGINE_NAME.items()}
+    """The code path that each JOSE algorithm takes on this machine, by the algorithm's name.
+
+    Raises ConfigurationError where the environment forces a path that there is not: what verifies
+    then is OpenSSL, which is safe, and not what somebody meant.
+    """
+    return {
+        name: _capability(name, _native.ALGORITHMS[_ENGINE_NAME[name]]) for name in _ENGINE_NAME
+    }
 
 
-def _capability(number: int) -> Capability:
-    return Capability(path=_native.path_of(number), reason=_native.path_reason_of(number))
+def _capability(name: str, number: int) -> Capability:
+    forced = _native.path_forced_of(number)
+    if forced == _native.FORCED_UNKNOWN:
+        raise ConfigurationError(
+            detail="KEYSTEAD_ENGINE is openssl, portable or ifma; unset it and the CPU decides"
+        )
+    return Capability(
+        name=name,
+        path=_native.path_of(number),
+        reason=_native.path_reason_of(number),
+        forced=forced == _native.FORCED,
+    )
 
 
 def _engine_name(algorithm: str) -> str:

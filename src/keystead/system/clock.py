@@ -13,3 +13,16 @@ class SystemClock:
     def now(self) -> int:
         """Unix seconds, rounded down."""
         return int(time.time())
+
+
+class Stopwatch:
+    """How long something takes, from when this is made; decides nothing."""
+
+    __slots__ = ("_started",)
+
+    def __init__(self) -> None:
+        self._started = time.monotonic()
+
+    def seconds(self) -> float:
+        """Since it was made."""
+        return time.monotonic() - self._started

@@ -16,7 +16,6 @@ from keystead.cli.appraise import (
     Verdict,
     look,
     parse_nonce,
-    parse_time,
     steps_of,
 )
 from keystead.errors import EvidenceRejected, KeysteadError, Malformed, Reason
@@ -154,31 +153,6 @@ def test_every_kind_with_a_parser_lists_its_steps_without_a_gap(kind: EvidenceKi
     assert steps[0].first == 1 and len(steps) > 5
     assert [step.first for step in steps[1:]] == [step.last + 1 for step in steps[:-1]]
     assert all(step.title and "\n" not in step.title for step in steps)
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [
-        ("1970-01-01T00:00:00Z", 0),
-        ("2025-12-25T16:04:19.346000+00:00", 1_766_678_659),
-        ("2025-12-25t17:04:19+01:00", 1_766_678_659),
-    ],
-)
-def test_reads_a_time(text: str, seconds: int) -> None:
-    assert parse_time(text) == seconds
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        *("", "now", "0", "2026-07-01", "2026-07-01T00:00:00", "20260701T000000Z"),
-        *("1969-12-31T23:59:59Z", "2026-13-01T00:00:00Z", "0001-01-01T00:00:00+23:59"),
-    ],
-)
-def test_refuses_what_is_no_time(text: str) -> None:
-    with pytest.raises(Malformed) as refused:
-        parse_time(text)
-    assert refused.value.reason is Reason.PARAMETER_INVALID
 
 
 @pytest.mark.parametrize("text", ["", "0", "zz", "00" * (MAX_NONCE_BYTES + 1)])

@@ -224,6 +224,7 @@ def test_other_python_threads_run_meanwhile() -> None:
 def test_capabilities_name_a_path_for_every_algorithm() -> None:
     found = capabilities()
     assert found.keys() == algorithms.DEFAULT_ALGORITHMS
+    assert [capability.name for capability in found.values()] == list(found)
     assert found["ES256"].path in {"ifma", "portable", "openssl"}
     assert {found[name].path for name in found if name != "ES256"} == {"openssl"}
     assert all(capability.reason for capability in found.values())

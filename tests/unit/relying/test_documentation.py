@@ -1,14 +1,19 @@
 """The guide for relying parties: its first example runs, its list is the verifier's."""
 
+import argparse
+import json
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 
 import keystead
+from keystead.cli import main, verify
+from keystead.cli.output import time_text
 from keystead.relying.steps import Step
 from keystead.relying.verifier import Verifier
-from tests.relying_tokens import NOW, jwks, request
+from tests.relying_tokens import NOW, URL, jwks, proof, request, spoilt, token
 
 ROOT = Path(__file__).parents[3]
 GUIDE = (ROOT / "docs" / "relying-party.md").read_text()
@@ -43,3 +48,52 @@ def test_the_guide_lists_the_checks_of_the_verifier() -> None:
 @pytest.mark.parametrize("name", keystead.__all__)
 def test_what_is_listed_is_there(name: str) -> None:
     assert getattr(keystead, name).__doc__
+
+
+SHELL = GUIDE.split("## Many at once, from the shell\n", 1)[1].split("\n## ", 1)[0]
+
+
+def shown(number: int) -> tuple[list[str], list[str]]:
+    """The arguments of an example of the shell, and the lines that it answers."""
+    block = SHELL.split("    $ keystead ", 2)[number].split("\n\n", 1)[0]
+    command, answer = re.split(r"(?<!\\)\n", block, maxsplit=1)
+    return shlex.split(command.replace("\\\n", " ")), [x.strip() for x in answer.splitlines()]
+
+
+def test_the_examples_of_the_shell_answer_what_the_guide_shows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("issuer.jwks.json").write_text(json.dumps(jwks()))
+    late = token(iat=NOW - 300, exp=NOW - 100)
+    Path("tokens.txt").write_text("\n".join([token(), token(), late, spoilt(token())]))
+    arguments, answer = shown(1)
+    assert main([*arguments, "--at", time_text(NOW)]) == 1
+    said = capsys.readouterr()
+    verdicts = [*said.out.splitlines(), *said.err.splitlines()]
+    assert without_times(verdicts) == without_times(answer)
+
+    members = [*(proof_of(token(jti="token-4"), htu) for htu in (URL, URL + "/8"))]
+    Path("requests.jsonl").write_text("\n".join([*members, members[0]]))
+    arguments, answer = shown(2)
+    assert main([*arguments, "--at", time_text(NOW)]) == 1
+    assert without_times(capsys.readouterr().out.splitlines()) == without_times(answer)
+
+
+def proof_of(access_token: str, htu: str) -> str:
+    made = proof(access_token, htu=htu)
+    return json.dumps({"token": access_token, "proof": made, "method": "GET", "url": URL})
+
+
+def without_times(lines: list[str]) -> list[str]:
+    """The same with all that a run's speed decides left out."""
+    rate = re.compile(r'in [\d.]+ s, [\d,]+ a second|"seconds": [\d.]+, "per_second": \d+')
+    return [rate.sub("…", line) for line in lines]
+
+
+def test_the_guide_names_every_option_of_the_command() -> None:
+    parser = argparse.ArgumentParser()
+    verify.add_arguments(parser)
+    options = {name for action in parser._actions for name in action.option_strings}
+    table = SHELL.split("| option | what |", 1)[1]
+    assert set(re.findall(r"--[a-z][a-z-]+", table)) == options - {"-h", "--help"}

@@ -1,0 +1,93 @@
+"""What ``keystead verify`` says: a verdict a line, and a summary that is bounded by the reasons."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from keystead.errors import KeysteadError, ProofRejected, Reason
+from keystead.relying import ReplayMemory, Verdict
+from keystead.relying.steps import Step
+
+
+@dataclass(slots=True, kw_only=True)
+class Tally:
+    """How many lines there were so far, and what became of them."""
+
+    lines: int = 0
+    ok: int = 0
+    reasons: Counter[Reason] = field(default_factory=Counter)
+
+    def add(self, verdicts: Sequence[Verdict]) -> None:
+        """Count the next verdicts."""
+        refused = [each.reason for each in verdicts if isinstance(each, KeysteadError)]
+        self.lines += len(verdicts)
+        self.ok += len(verdicts) - len(refused)
+        self.reasons.update(refused)
+
+
+def verdict_text(verdict: Verdict) -> str:
+    """``ok``, or the reason and the number of the check, if the line came so far."""
+    if not isinstance(verdict, KeysteadError):
+        return "ok"
+    step, proof_step = _steps(verdict)
+    if step is None:
+        return verdict.reason.value
+    within = "" if proof_step is None else f", proof step {proof_step}"
+    return f"{verdict.reason.value} (step {step}{within})"
+
+
+def verdict_json(line: int, verdict: Verdict) -> str:
+    """One JSON object in ASCII; ``line`` counts from 1. Nothing of a refused token is in it."""
+    document: dict[str, object] = {"line": line, "ok": not isinstance(verdict, KeysteadError)}
+    if isinstance(verdict, KeysteadError):
+        step, proof_step = _steps(verdict)
+        document |= {"reason": verdict.reason.value, "step": step, "proof_step": proof_step}
+    else:
+        document |= {"user": verdict.user, "agent": verdict.agent, "jti": verdict.jti}
+    return json.dumps(document)
+
+
+def summary_text(tally: Tally, *, seconds: float, replay: ReplayMemory | None) -> str:
+    """The counts, most frequent first, and the rate."""
+    rows = [("ok", tally.ok), *((reason.value, n) for reason, n in tally.reasons.most_common())]
+    name_width = max(len(name) for name, _ in rows)
+    count_width = max(len(f"{count:,}") for _, count in rows)
+    lines = [f"{tally.lines:,} lines in {seconds:.1f} s, {_rate(tally, seconds):,} a second"]
+    lines += [f"{name.ljust(name_width)}  {count:>{count_width},}" for name, count in rows]
+    if replay is not None and _was_full(tally):
+        lines.append(f"the replay memory was full at {len(replay):,}: see --replay-capacity")
+    return "\n".join(lines)
+
+
+def summary_json(tally: Tally, *, seconds: float, replay: ReplayMemory | None) -> str:
+    """The last object of the answer: ``{"summary": …}``."""
+    summary = {
+        "lines": tally.lines,
+        "ok": tally.ok,
+        "refused": tally.lines - tally.ok,
+        "reasons": {reason.value: count for reason, count in tally.reasons.most_common()},
+        "seconds": round(seconds, 3),
+        "per_second": _rate(tally, seconds),
+        "replay_memory": None
+        if replay is None
+        else {"held": len(replay), "was_full": _was_full(tally)},
+    }
+    return json.dumps({"summary": summary})
+
+
+def _steps(error: KeysteadError) -> tuple[int | None, int | None]:
+    """The verifier's step, and the number within RFC 9449's list where that is step 19."""
+    if isinstance(error, ProofRejected) and error.step is not None and error.step < Step.PROOF:
+        return int(Step.PROOF), error.step
+    return (None if error.step is None else int(error.step)), None
+
+
+def _was_full(tally: Tally) -> bool:
+    return Reason.REPLAY_MEMORY_FULL in tally.reasons
+
+
+def _rate(tally: Tally, seconds: float) -> int:
+    return round(tally.lines / seconds) if seconds > 0 else 0
