@@ -10,12 +10,13 @@ tpm2 the host is enrolled first, by what --ek-out writes: `keystead hosts enrol 
 from __future__ import annotations
 
 import argparse
+import os
+import select
 import signal
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from keystead.agent.attestation import Binding
 from keystead.agent.channel import ClientCertificate
@@ -89,7 +90,7 @@ def keep(
     workload: Workload,
     *,
     clock: Clock,
-    ended: threading.Event,
+    ended: Ending,
     show: Callable[[Binding], None],
 ) -> None:
     """Attest now and whenever the server wants it again; ``show`` what came of it each time.
@@ -107,16 +108,46 @@ def keep(
         wait_s = max(binding.renew_at - clock.now(), RETRY_S)
 
 
+class Ending(Protocol):
+    """An end that may come."""
+
+    def wait(self, timeout: float) -> bool:
+        """Whether it has come, at the latest after ``timeout`` seconds."""
+        ...
+
+
+class _Signalled:
+    """An end that signals bring.
+
+    A Python handler runs on the thread that waits, in the middle of whatever that does, and only
+    once it wakes up. So no handler does anything here: the interpreter itself writes each signal's
+    number into a pipe, whichever thread it came to, and waiting is reading.
+    """
+
+    def __init__(self) -> None:
+        self._reader, self._writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._fd_before = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
+
+    def wait(self, timeout: float) -> bool:
+        return bool(select.select([self._reader], [], [], timeout)[0])
+
+    def close(self) -> None:
+        signal.set_wakeup_fd(self._fd_before)
+        os.close(self._reader)
+        os.close(self._writer)
+
+
 @contextmanager
-def _until_signal() -> Iterator[threading.Event]:
-    """An event that Ctrl-C and SIGTERM set; what is under way is finished first."""
-    ended = threading.Event()
-    before = {number: signal.signal(number, lambda *_: ended.set()) for number in _ENDING_SIGNALS}
+def _until_signal() -> Iterator[Ending]:
+    """What Ctrl-C and SIGTERM end; what is under way is finished first."""
+    ended = _Signalled()
+    before = {number: signal.signal(number, lambda *_: None) for number in _ENDING_SIGNALS}
     try:
         yield ended
     finally:
         for number, action in before.items():
             signal.signal(number, action)
+        ended.close()
 
 
 def _workload(options: argparse.Namespace) -> Workload:

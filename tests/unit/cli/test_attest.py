@@ -1,5 +1,7 @@
 """``keystead attest``: which host each kind is, and what ``--keep`` does."""
 
+import os
+import signal
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +10,7 @@ import pytest
 
 from keystead.agent import Binding, DocumentHost, TpmHost, VtpmHost
 from keystead.agent.collectors import COLLECTORS
-from keystead.cli import main
+from keystead.cli import attest, main
 from keystead.cli.attest import RETRY_S, keep
 from keystead.cli.attest_hosts import ALL_OPTIONS, KINDS
 from keystead.errors import EvidenceRejected, Reason, Unavailable
@@ -230,3 +232,23 @@ def test_keeping_does_not_wait_for_longer_than_an_hour() -> None:
 def test_keeping_ends_with_the_refusal(end: Callable[[], bool]) -> None:
     with pytest.raises((EvidenceRejected, Unavailable)):
         kept(renewed, end, waits=9)
+
+
+@pytest.mark.parametrize("number", attest._ENDING_SIGNALS)
+def test_a_signal_in_the_middle_of_waiting_ends_it(number: signal.Signals) -> None:
+    """Whatever the waiting thread was about to do, and whichever thread the signal came to."""
+    before = signal.getsignal(number)
+    for at in range(200):
+        with attest._until_signal() as ended:
+            sender = threading.Timer(1e-5 * at, os.kill, (os.getpid(), number))
+            sender.start()
+            assert ended.wait(10)
+            sender.join()
+    assert signal.getsignal(number) is before
+
+
+def test_an_end_that_does_not_come_is_waited_for_so_long() -> None:
+    with attest._until_signal() as ended:
+        assert ended.wait(0.01) is False
+        signal.raise_signal(signal.SIGTERM)
+        assert ended.wait(0) is True
