@@ -1,5 +1,6 @@
 """Attestations of every kind that stands by itself: from the envelope to a delegated token."""
 
+import hashlib
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -21,7 +22,7 @@ from keystead.errors import (
     Replayed,
     Unavailable,
 )
-from keystead.evidence import app_attest
+from keystead.evidence import app_attest, azure_cvm
 from keystead.evidence.envelope import encode_envelope
 from keystead.jose.jws import parse_compact
 from keystead.model import AuditAction, EvidenceKind, Freshness, Jkt, Protection
@@ -30,11 +31,14 @@ from keystead.service.affirmation import Outcome
 from keystead.service.attestation import Session
 from tests import workload_tokens
 from tests.app_attest_builder import Device
+from tests.azure_builder import PCRS, TDX, Machine, hcl_report, runtime_data, td_report
 from tests.evidence_builder import Host, appraisal_policy
 from tests.exchange_parts import AGENT, API, ISSUER, POLICY
+from tests.intel_builder import collateral
 from tests.kind_parts import WORKLOADS, Workload
 from tests.service_parts import API_CALLER, Agent, Clock, Installation, installation
 from tests.software_hardware import SoftwareTpm
+from tests.tdx_builder import Td
 
 KINDS = list(WORKLOADS)
 PROTECTION = {
@@ -522,3 +526,33 @@ async def test_a_tpms_evidence_is_kept_too(tmp_path: Path) -> None:
         agent = await it.agent()
         kept = await it.store.evidence(Jkt(agent.jkt))
         assert kept is not None and kept.kind is EvidenceKind.TPM2
+
+
+# --- Azure on Intel hardware ----------------------------------------------------------------------
+
+
+async def test_an_azure_td_ends_in_a_token_too(tmp_path: Path) -> None:
+    machine = Machine()
+    runtime = runtime_data(machine.ak)
+    digest = hashlib.sha256(runtime).digest() + bytes(32)
+
+    def collect(key: Any, nonce: bytes) -> Any:
+        return azure_cvm.encode(
+            hcl_report=hcl_report(td_report(digest), runtime, kind=TDX, version=2),
+            quote=machine.quote(nonce=nonce),
+            pcrs=PCRS,
+            td_quote=Td().quote(report_data=digest),
+            collateral=collateral(),
+            certify=machine.certify(nonce=nonce),
+            key_public=machine.host.key_area.sized,
+        )
+
+    workload = replace(
+        WORKLOADS["azure-cvm"](tmp_path), policy=machine.td_policy(), collect=collect
+    )
+    async with service(tmp_path, workload) as it:
+        await register(it, workload)
+        outcome = await attest(it, workload)
+        said = payload((await it.exchange(workload.agent)).access_token)["cnf"]["residency"]
+        assert (said["kind"], said["hardware"]) == ("azure-cvm", True)
+        assert (said["protection"], said["result"]) == ("measured-code", outcome.id)
