@@ -62,7 +62,7 @@ def cheap() -> Iterator[None]:
 
 @contextmanager
 def soon() -> Iterator[None]:
-    """All of it runs on this thread; other threads of the tests' process have work of their own, and
+    """All of it runs on this thread; other threads of the tests' process have their own work, and
     what earlier tests left in memory is not the collector's to walk through here."""
     gc.collect()
     gc.freeze()
