@@ -25,7 +25,6 @@ _SECURE: Final = r"(https://[^/?#\s]+|http://(localhost|127\.0\.0\.1|\[::1\])(:[
 Url = Annotated[str, Meta(pattern=rf"^{_SECURE}(/[^?#\s]*)?$", max_length=1024)]
 """https; http for loopback alone, where a developer's identity provider runs."""
 
-FilePath = Annotated[str, Meta(min_length=1, max_length=1024)]
 JwksMaxAge = Annotated[int, Meta(ge=60, le=86_400)]
 
 IssuerKeys: TypeAlias = Mapping[str, JwkSet]

@@ -26,7 +26,6 @@ from msgspec import Meta
 
 from keystead.appraisal.issuer_keys import (
     DEFAULT_JWKS_MAX_AGE_S,
-    FilePath,
     JwksMaxAge,
     KeySource,
     Url,
@@ -35,6 +34,7 @@ from keystead.appraisal.issuer_keys import (
 from keystead.appraisal.maa_keys import parse_maa_keys
 from keystead.appraisal.policy_tables import (
     DEFAULT_MAX_AGE_S,
+    FilePath,
     HexValues,
     MaxAge,
     Table,

@@ -24,14 +24,20 @@ from msgspec import Meta
 
 from keystead.appraisal.issuer_keys import (
     DEFAULT_JWKS_MAX_AGE_S,
-    FilePath,
     JwksMaxAge,
     KeySource,
     Url,
     key_source,
 )
 from keystead.appraisal.oidc_profiles import MAX_CLAIM_CHARS, PROFILES
-from keystead.appraisal.policy_tables import DEFAULT_MAX_AGE_S, MaxAge, Table, empty, wrong
+from keystead.appraisal.policy_tables import (
+    DEFAULT_MAX_AGE_S,
+    FilePath,
+    MaxAge,
+    Table,
+    empty,
+    wrong,
+)
 from keystead.evidence.oidc import AUDIENCE_PREFIX
 from keystead.jose.jwk import parse_set
 from keystead.model import Freshness, OidcProfile

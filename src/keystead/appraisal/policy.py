@@ -65,6 +65,7 @@ from keystead.appraisal.pcr_tables import (
 )
 from keystead.appraisal.policy_tables import (
     DEFAULT_MAX_AGE_S,
+    FilePath,
     MaxAge,
     empty,
     wrong,
@@ -227,7 +228,7 @@ class _Table(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class _AnchorTable(_Table, frozen=True):
-    path: Annotated[str, Meta(min_length=1, max_length=1024)]
+    path: FilePath
     anchor_class: _TPM_CLASSES = msgspec.field(name="class", default="emulated")
 
 

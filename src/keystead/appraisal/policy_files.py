@@ -24,12 +24,15 @@ _NAMES_FILES: Final = frozenset({"path", "jwks_file", "revocation_lists"})
 def policy_digest(path: Path) -> str:
     """Hex SHA-256 over the policy file ``path`` and the files that it names, names included.
 
-    ConfigurationError where one cannot be read, or there are too many.
+    ConfigurationError where one cannot be read, the policy is no TOML, or there are too many.
     """
     digest = hashlib.sha256()
     policy = _read(path)
     _add(digest, b"", policy)
-    named = sorted(set(_named(tomllib.loads(policy.decode()))))
+    try:
+        named = sorted(set(_named(tomllib.loads(policy.decode()))))
+    except (ValueError, RecursionError) as error:  # UnicodeDecodeError, TOMLDecodeError
+        raise wrong(f"{path}: {error}") from error
     files = [file for name in named for file in _files(path.parent / name)]
     if len(files) > MAX_FILES:
         raise wrong(f"{path}: names more than {MAX_FILES} files")
@@ -58,8 +61,8 @@ def _read(path: Path) -> bytes:
     try:
         with path.open("rb") as stream:
             return stream.read(MAX_FILE_BYTES)
-    except OSError as error:
-        raise wrong(f"{path}: {error.strerror}") from error
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        raise wrong(f"{path}: {getattr(error, 'strerror', error)}") from error
 
 
 def _add(digest: hashlib._Hash, name: bytes, content: bytes) -> None:

@@ -25,6 +25,9 @@ from keystead.model import AnchorClass, EvidenceKind
 DEFAULT_MAX_AGE_S: Final = 3_600
 """How long an attestation result is believed where the policy does not say."""
 
+FilePath = Annotated[str, Meta(pattern=r"^[^\x00]+$", max_length=1024)]
+"""A file or folder, beside the policy unless absolute."""
+
 MaxAge = Annotated[int, Meta(ge=1, le=366 * 86_400)]
 HexValues = list[Annotated[str, Meta(pattern="^[0-9a-f]+$", max_length=128)]] | Literal["any"]
 
@@ -36,7 +39,7 @@ class Table(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 class TeeAnchorTable(Table, frozen=True):
     """A root of the operator's own: a maker's that is not shipped, or a simulator's."""
 
-    path: Annotated[str, Meta(min_length=1, max_length=1024)]
+    path: FilePath
     anchor_class: Literal["tee", "emulated"] = msgspec.field(name="class", default="emulated")
 
 

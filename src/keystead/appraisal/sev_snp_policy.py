@@ -27,6 +27,7 @@ from keystead.appraisal.amd_chain import AmdPath, build_amd_path
 from keystead.appraisal.chain_cache import PathCache
 from keystead.appraisal.policy_tables import (
     DEFAULT_MAX_AGE_S,
+    FilePath,
     HexValues,
     MaxAge,
     Table,
@@ -54,7 +55,7 @@ _MAX_REVOCATION_LISTS: Final = 16
 
 _SecurityVersion = Annotated[int, Meta(ge=0, le=255)]
 _Paths = Annotated[
-    list[Annotated[str, Meta(min_length=1, max_length=1024)]],
+    list[FilePath],
     Meta(max_length=_MAX_REVOCATION_LISTS),
 ]
 

@@ -59,3 +59,10 @@ def test_a_policy_that_changes_as_it_is_read_starts_nothing(
     monkeypatch.setattr(wiring, "load_policy", slowly)
     with pytest.raises(ConfigurationError):
         wiring.load_policies(CONFIG, base=folder)
+
+
+@pytest.mark.parametrize("text", ["id = \n", "a=" + "[" * 5_000, 'id = "a"\nid = "b"\n', ""])
+def test_a_policy_that_is_none_starts_nothing_and_says_so(folder: Path, text: str) -> None:
+    (folder / "appraisal.toml").write_text(text)
+    with pytest.raises(ConfigurationError, match=r"appraisal\.toml"):
+        wiring.load_policies(CONFIG, base=folder)

@@ -69,3 +69,15 @@ def test_a_folder_of_too_many_files_is_refused(
     monkeypatch.setattr(policy_files, "MAX_FILES", 4)
     with pytest.raises(ConfigurationError):
         policy_digest(policy)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"id = \n", b"\xff\xfe", b"a=" + b"[" * 5_000, b'[[a]]\npath = "x\\u0000y"\n'],
+    ids=["syntax", "no text", "depth", "a name that no file can have"],
+)
+def test_what_is_no_policy_is_a_wrong_configuration(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "policy.toml"
+    path.write_bytes(data)
+    with pytest.raises(ConfigurationError, match=r"policy\.toml|embedded null"):
+        policy_digest(path)
