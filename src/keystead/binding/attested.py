@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, Protocol, TypeVar
 
 from keystead.appraisal import (
     app_attest,
@@ -109,57 +109,46 @@ class Standing:
 
 Attester = Callable[[Submission, PublicJwk, Question], Attested]
 
-
-def _aws_nitro(submission: Submission, key: PublicJwk, asked: Question) -> Attested:
-    evidence = aws_nitro_evidence.parse(submission)
-    result = aws_nitro.conclude(
-        aws_nitro.appraise(evidence, policy=asked.policy, nonce=asked.nonce, now=asked.now)
-    )
-    return Attested(
-        result=result,
-        certified=aws_nitro_binding.bind_key(
-            evidence, result, key=key, issuer=asked.issuer, nonce=asked.nonce
-        ),
-    )
+_E = TypeVar("_E")
+_A = TypeVar("_A")
+_E_in = TypeVar("_E_in", contravariant=True)
+_A_out = TypeVar("_A_out", covariant=True)
 
 
-def _sev_snp(submission: Submission, key: PublicJwk, asked: Question) -> Attested:
-    evidence = sev_snp_evidence.parse(submission)
-    result = sev_snp.conclude(
-        sev_snp.appraise(evidence, policy=asked.policy, nonce=asked.nonce, now=asked.now)
-    )
-    return Attested(
-        result=result,
-        certified=sev_snp_binding.bind_key(
-            evidence, result, key=key, issuer=asked.issuer, nonce=asked.nonce
-        ),
-    )
+class _Appraise(Protocol[_E_in, _A_out]):
+    def __call__(
+        self, evidence: _E_in, /, *, policy: AppraisalPolicy, nonce: bytes | None, now: int
+    ) -> _A_out: ...
 
 
-def _tdx(submission: Submission, key: PublicJwk, asked: Question) -> Attested:
-    evidence = tdx_evidence.parse(submission)
-    result = tdx.conclude(
-        tdx.appraise(evidence, policy=asked.policy, nonce=asked.nonce, now=asked.now)
-    )
-    return Attested(
-        result=result,
-        certified=tdx_binding.bind_key(
-            evidence, result, key=key, issuer=asked.issuer, nonce=asked.nonce
-        ),
-    )
+class _BindKey(Protocol[_E_in]):
+    def __call__(
+        self,
+        evidence: _E_in,
+        result: AttestationResult,
+        /,
+        *,
+        key: PublicJwk,
+        issuer: str,
+        nonce: bytes,
+    ) -> CertifiedKey: ...
 
 
-def _azure_cvm(submission: Submission, key: PublicJwk, asked: Question) -> Attested:
-    evidence = azure_cvm_evidence.parse(submission)
-    result = azure_cvm.conclude(
-        azure_cvm.appraise(evidence, policy=asked.policy, nonce=asked.nonce, now=asked.now)
-    )
-    return Attested(
-        result=result,
-        certified=azure_cvm_binding.bind_key(
-            evidence, result, key=key, issuer=asked.issuer, nonce=asked.nonce
-        ),
-    )
+def _document(
+    parse: Callable[[Submission], _E],
+    appraise: _Appraise[_E, _A],
+    conclude: Callable[[_A], AttestationResult],
+    bind_key: _BindKey[_E],
+) -> Attester:
+    """The attester of a kind whose evidence needs nothing from elsewhere, and may come again."""
+
+    def attester(submission: Submission, key: PublicJwk, asked: Question) -> Attested:
+        evidence = parse(submission)
+        result = conclude(appraise(evidence, policy=asked.policy, nonce=asked.nonce, now=asked.now))
+        certified = bind_key(evidence, result, key=key, issuer=asked.issuer, nonce=asked.nonce)
+        return Attested(result=result, certified=certified)
+
+    return attester
 
 
 def _maa(submission: Submission, key: PublicJwk, asked: Question) -> Attested:
@@ -247,10 +236,18 @@ def _app_assertion(submission: Submission, key: PublicJwk, asked: Question) -> A
 
 
 ATTESTERS: Final[Mapping[EvidenceKind, Attester]] = {
-    EvidenceKind.AWS_NITRO: _aws_nitro,
-    EvidenceKind.SEV_SNP: _sev_snp,
-    EvidenceKind.TDX: _tdx,
-    EvidenceKind.AZURE_CVM: _azure_cvm,
+    EvidenceKind.AWS_NITRO: _document(
+        aws_nitro_evidence.parse, aws_nitro.appraise, aws_nitro.conclude, aws_nitro_binding.bind_key
+    ),
+    EvidenceKind.SEV_SNP: _document(
+        sev_snp_evidence.parse, sev_snp.appraise, sev_snp.conclude, sev_snp_binding.bind_key
+    ),
+    EvidenceKind.TDX: _document(
+        tdx_evidence.parse, tdx.appraise, tdx.conclude, tdx_binding.bind_key
+    ),
+    EvidenceKind.AZURE_CVM: _document(
+        azure_cvm_evidence.parse, azure_cvm.appraise, azure_cvm.conclude, azure_cvm_binding.bind_key
+    ),
     EvidenceKind.MAA: _maa,
     EvidenceKind.APP_ATTEST: _app_attest,
     EvidenceKind.OIDC: _oidc,
