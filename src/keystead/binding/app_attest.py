@@ -29,34 +29,14 @@ def client_data_for(key: PublicJwk, *, issuer: str, nonce: bytes) -> bytes:
 
 
 def bind_key(
-    evidence: AppAttestEvidence,
+    evidence: AppAttestEvidence | AppAssertionEvidence,
     result: AttestationResult,
     *,
     key: PublicJwk,
     issuer: str,
     nonce: bytes,
 ) -> CertifiedKey:
-    """Steps 9 and 10: the attested app named ``key``. BindingRejected."""
-    check_same_evidence(evidence, result, nonce)
-    check_key(evidence, key, issuer=issuer, nonce=nonce)
-    return affirmed_key(
-        key,
-        kind=EvidenceKind.APP_ATTEST,
-        attester=result.attester,
-        nonce=nonce,
-        protection=Protection.NONE,
-    )
-
-
-def bind_asserted_key(
-    evidence: AppAssertionEvidence,
-    result: AttestationResult,
-    *,
-    key: PublicJwk,
-    issuer: str,
-    nonce: bytes,
-) -> CertifiedKey:
-    """Steps 9 and 10 of an assertion: the app that was attested before named ``key``."""
+    """Steps 9 and 10: the app that is or was attested named ``key``. BindingRejected."""
     check_same_evidence(evidence, result, nonce)
     check_key(evidence, key, issuer=issuer, nonce=nonce)
     return affirmed_key(

@@ -227,7 +227,7 @@ def _app_assertion(submission: Submission, key: PublicJwk, asked: Question) -> A
     )
     return Attested(
         result=result,
-        certified=app_attest_binding.bind_asserted_key(
+        certified=app_attest_binding.bind_key(
             evidence, result, key=key, issuer=asked.issuer, nonce=asked.nonce
         ),
         uses=(RaiseCounter(key=evidence.key_id, value=assertion.counter),),

@@ -2,43 +2,16 @@ from typing import Any
 
 import pytest
 
-from keystead.appraisal import tdx
 from keystead.appraisal.policy import AppraisalPolicy
-from keystead.appraisal.result import AttestationResult, status, trustworthiness
+from keystead.appraisal.result import status, trustworthiness
 from keystead.appraisal.tdx_policy import TdLogRules
 from keystead.codec.hashes import HashAlgorithm
-from keystead.errors import EvidenceRejected, Reason
+from keystead.errors import Reason
 from keystead.evidence.tdx import TdxEvidence
 from keystead.model import AnchorClass, EvidenceKind, Freshness
 from tests.device_chains import NOW
-from tests.intel_builder import collateral
-from tests.tdx_builder import MRTD, NONCE, RTMRS, Td, policy, td_log
-
-TD, NEWER = Td(), Td(version=5, extended=True)
-GOOD = TD.quote()
-PINNED = {"mrtd": frozenset({MRTD})}
-
-
-def appraised(
-    evidence: TdxEvidence | None = None, rules: AppraisalPolicy | None = None, **changes: Any
-) -> AttestationResult:
-    arguments: dict[str, Any] = {"policy": rules or policy(), "nonce": NONCE, "now": NOW}
-    found = evidence or TD.evidence(quote=GOOD)
-    return tdx.conclude(tdx.appraise(found, **(arguments | changes)))
-
-
-def refusal(*given: Any, **changes: Any) -> tuple[Reason, int | None]:
-    with pytest.raises(EvidenceRejected) as refused:
-        appraised(*given, **changes)
-    return refused.value.reason, refused.value.step
-
-
-def told_of(
-    collaterals: dict[str, Any] | None = None, rules: AppraisalPolicy | None = None, **quote: Any
-) -> tuple[Reason, int | None]:
-    """What is said of evidence whose quote or collateral is another."""
-    made = TD.evidence(quote=TD.quote(**quote), collateral=collateral(**(collaterals or {})))
-    return refusal(made, rules)
+from tests.tdx_appraisals import NEWER, PINNED, TD, appraised, refusal
+from tests.tdx_builder import MRTD, RTMRS, Td, policy, td_log
 
 
 @pytest.mark.parametrize("td", [TD, Td(version=5), NEWER], ids=["4", "5", "1.5"])
