@@ -11,6 +11,8 @@ typedef enum ks_status {
     KS_E_ARGUMENT = 1,  /* the caller broke the contract: an unknown algorithm, an index out of range */
     KS_E_TOO_LARGE = 2, /* more items, keys or threads than the named bounds allow */
     KS_E_MEMORY = 3,    /* the allocator, or OpenSSL's own set-up, gave nothing */
+    KS_E_MALFORMED = 4, /* the bytes do not decode */
+    KS_E_DUPLICATE = 5, /* a member twice in one JSON object */
 } ks_status;
 
 /* A status that nobody looks at is a check that nobody made. */
