@@ -4,6 +4,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 /* The numbers are part of the contract: a new code gets a new number, an old one keeps its own. */
 typedef enum ks_status {
@@ -23,5 +24,9 @@ typedef struct ks_view {
     const uint8_t *data;
     size_t size;
 } ks_view;
+
+static inline int ks_views_equal(ks_view a, ks_view b) {
+    return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
+}
 
 #endif
