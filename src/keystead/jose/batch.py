@@ -97,6 +97,15 @@ def verify_es256_by_point(point: tuple[bytes, bytes], message: bytes, signature:
         raise TokenRejected(Reason.SIGNATURE_INVALID, "ES256 signature")
 
 
+def parameters_for(algorithm: str, key: PublicJwk) -> tuple[bytes, bytes]:
+    """The octets of ``key``'s parameters in the engine's order, once it suits ``algorithm``.
+
+    Raises TokenRejected as :func:`keystead.jose.algorithms.check_key`.
+    """
+    algorithms.check_key(algorithm, key)
+    return _octets(key)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capability:
     """How this machine verifies an algorithm."""

@@ -1,95 +1,130 @@
 """Many tokens or requests at once: one verdict each, the same as one at a time would give.
 
-All signatures of a batch are verified in one call of the native engine, without the GIL. Where the
-engine says no, the single path is asked again: it has the last word, and the reason.
+A batch goes through the native engine, which makes every check from the splitting of a token to the
+proof's ``ath`` without the GIL. Python finds the issuer's keys, asks what only Python can be asked
+(nonces, a replay store of somebody's making), and makes objects of what somebody reads.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, wait
-from dataclasses import dataclass
 from typing import TypeAlias, TypeVar
 
+from keystead._native import token as _native
 from keystead.codec.json import JSON
-from keystead.errors import KeysteadError, Malformed, Reason, Refused
+from keystead.errors import (
+    KeysteadError,
+    Malformed,
+    ProofRejected,
+    Reason,
+    Refused,
+    Replayed,
+    TokenRejected,
+    Unavailable,
+)
 from keystead.jose import batch as engine
-from keystead.jose.dpop import OpenedProof, check_proof_signature
-from keystead.jose.jwk import PublicJwk
-from keystead.jose.jws import CompactJws
+from keystead.jose.dpop import open_proof
 from keystead.jose.jwt import parse_claims
 from keystead.model import VerifiedToken
-from keystead.relying.checks import Checks, RequestToVerify, check_signature
+from keystead.relying.checks import Checks, RequestToVerify
+from keystead.relying.claims import check_claims
+from keystead.relying.steps import Step
 
 # A few megabytes of tokens, and under a second on one core.
-MAX_BATCH = min(4_096, engine.MAX_BATCH)
+MAX_BATCH = min(4_096, _native.MAX_TOKENS)
 
 Verdict: TypeAlias = VerifiedToken | KeysteadError
 _A = TypeVar("_A")
-_B = TypeVar("_B")
 _log = logging.getLogger("keystead.relying")
+
+_CLASSES: Mapping[str, type[KeysteadError]] = {
+    "malformed": Malformed,
+    "token": TokenRejected,
+    "proof": ProofRejected,
+    "replayed": Replayed,
+    "unavailable": Unavailable,
+}
+_ERRORS = {number: _CLASSES[name] for number, name in _native.REFUSED_AS.items()}
+_REASONS = {number: Reason(value) for number, value in _native.REASONS.items()}
+# What RFC 9449 §4.3 checks after the nonce, its step 10: the nonce's own fault is named before.
+_AFTER_NONCE = (11, 12)
 
 
 class BatchResult:
     """One verdict an item, in the order of the input.
 
     ``ok`` holds one byte an item, 1 where it passed. ``result[i]`` is the ``VerifiedToken``, or
-    raises what ``verify_request`` would have raised.
+    raises what ``verify_request`` would have raised. Objects are made when they are asked for.
     """
 
-    __slots__ = ("_payloads", "_verdicts", "ok")
+    __slots__ = ("_batch", "_errors", "_explain", "ok")
 
-    def __init__(self, verdicts: Sequence[Verdict], payloads: Sequence[bytes]) -> None:
-        self._verdicts = tuple(verdicts)
-        self._payloads = tuple(payloads)
-        self.ok = bytes(isinstance(verdict, VerifiedToken) for verdict in self._verdicts)
+    def __init__(
+        self,
+        batch: _native.TokenBatch,
+        errors: Mapping[int, KeysteadError],
+        explain: _Explanation,
+    ) -> None:
+        ok = batch.ok()
+        for index in errors:
+            ok[index] = 0
+        self.ok = bytes(ok)
+        self._batch = batch
+        self._errors = errors
+        self._explain = explain
 
     def __bool__(self) -> bool:
         """A batch is neither good nor bad: read ``ok``, or the items."""
         raise TypeError("a batch has one verdict for each item: use .ok or the items")
 
     def __len__(self) -> int:
-        return len(self._verdicts)
+        return len(self.ok)
 
     def __getitem__(self, index: int) -> VerifiedToken:
-        verdict = self._verdicts[index]
-        if isinstance(verdict, KeysteadError):
-            raise verdict.with_traceback(None)
-        return verdict
+        if self.ok[index]:
+            return self._explain.token(self.claims(index))
+        raise self.error(index)
 
     def reason(self, index: int) -> Reason | None:
         """Why an item was refused; None where it was not."""
-        verdict = self._verdicts[index]
-        return verdict.reason if isinstance(verdict, KeysteadError) else None
+        if self.ok[index]:
+            return None
+        index = range(len(self.ok))[index]
+        error = self._errors.get(index)
+        return _REASONS[self._batch.refusal(index)[1]] if error is None else error.reason
 
-    def claims(self, index: int) -> Mapping[str, JSON]:
+    def claims(self, index: int) -> dict[str, JSON]:
         """All claims of an item that passed, also those that a ``VerifiedToken`` leaves out."""
-        self[index]
-        return parse_claims(self._payloads[index])
+        return parse_claims(self.payload(index))
+
+    def payload(self, index: int) -> bytes:
+        """The claims of an item that passed, as the JSON that was signed."""
+        if not self.ok[index]:
+            raise self.error(index)
+        return self._batch.payload(range(len(self.ok))[index])
+
+    def error(self, index: int) -> KeysteadError:
+        """What ``result[index]`` raises; IndexError where it does not raise."""
+        index = range(len(self.ok))[index]
+        if self.ok[index]:
+            raise IndexError("an item that passed has no error")
+        error = self._errors.get(index)
+        return self._explain.error(index) if error is None else error.with_traceback(None)
 
     def verdicts(self) -> tuple[Verdict, ...]:
         """For each item its ``VerifiedToken``, or its error, not raised."""
-        return self._verdicts
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Claimed:
-    """A request whose token passed, and its opened proof, if the token is bound."""
-
-    token: VerifiedToken
-    request: RequestToVerify
-    proof: OpenedProof | None
-
-
-_Signature: TypeAlias = tuple[CompactJws, PublicJwk]
+        return tuple(
+            self[index] if good else self.error(index) for index, good in enumerate(self.ok)
+        )
 
 
 def check_batch(checks: Checks, tokens: Sequence[str], *, now: int, threads: int) -> BatchResult:
     """Steps 1 to 18 of many tokens."""
-    decoded = _each(_bounded(tokens), checks.decode)
-    verdicts = _tokens(checks, decoded, now=now, threads=threads)
-    return BatchResult(verdicts, _payloads(decoded))
+    items = _bounded(tokens)
+    batch, errors = _verified(checks, items, now=now, threads=threads)
+    return BatchResult(batch, errors, _Explanation(batch, checks, items, None, now))
 
 
 def check_request_batch(
@@ -97,116 +132,168 @@ def check_request_batch(
 ) -> BatchResult:
     """All twenty steps of many requests, replay inside the batch included."""
     items = _bounded(requests)
-    decoded = _each([request.token for request in items], checks.decode)
-    tokens = _tokens(checks, decoded, now=now, threads=threads)
+    tokens = [request.token for request in items]
+    batch, errors = _verified(checks, tokens, now=now, threads=threads)
+    batch.prove(items, threads=threads)
+    _finish(checks, batch, items, errors, now=now)
+    return BatchResult(batch, errors, _Explanation(batch, checks, tokens, items, now))
 
-    def open_proof(item: tuple[VerifiedToken, RequestToVerify]) -> _Claimed:
-        token, request = item
-        return _Claimed(token=token, request=request, proof=checks.open_proof(token, request))
 
-    def finish(item: _Claimed) -> VerifiedToken:
-        if item.proof is not None:
-            proof = checks.check_proof(item.proof, item.token, item.request, now=now)
-            checks.remember(proof, now=now)
-        return item.token
+class _Explanation:
+    """The error of an item that the engine refused, with the detail that the readable path gives."""
 
-    pairs = [
-        token if isinstance(token, KeysteadError) else (token, request)
-        for token, request in zip(tokens, items, strict=True)
+    __slots__ = ("_batch", "_checks", "_now", "_requests", "_tokens")
+
+    def __init__(
+        self,
+        batch: _native.TokenBatch,
+        checks: Checks,
+        tokens: Sequence[str],
+        requests: Sequence[RequestToVerify] | None,
+        now: int,
+    ) -> None:
+        self._batch = batch
+        self._checks = checks
+        self._tokens = tokens
+        self._requests = requests
+        self._now = now
+
+    def token(self, claims: Mapping[str, JSON]) -> VerifiedToken:
+        """What the claims of an item say that passed: the readable checks read them."""
+        return check_claims(claims, rules=self._checks.rules, now=self._now)
+
+    def error(self, index: int) -> KeysteadError:
+        error = _error_of(self._batch, index)
+        try:
+            self._check_again(index)
+        except KeysteadError as found:
+            if _outcome(found) == _outcome(error):
+                return _bare(found)
+        except Exception:
+            # What the readable path cannot read at all, the engine has refused.
+            _log.debug("event=unreadable in=batch", exc_info=True)
+        return error
+
+    def _check_again(self, index: int) -> None:
+        """Every step but the keys, the signatures and what is remembered."""
+        checks, now = self._checks, self._now
+        token = checks.check_payload(checks.decode(self._tokens[index]).payload, now=now)
+        if self._requests is None:
+            return
+        request = self._requests[index]
+        opened = checks.open_proof(token, request)
+        if opened is not None:
+            checks.check_proof(opened, token, request, now=now)
+
+
+# --- steps 1 to 18 ------------------------------------------------------------------------------
+
+
+def _verified(
+    checks: Checks, tokens: Sequence[str], *, now: int, threads: int
+) -> tuple[_native.TokenBatch, dict[int, KeysteadError]]:
+    """The tokens, and the errors of those whose key could not be found or does not suit."""
+    batch = _native.TokenBatch(tokens, checks.native, now=now, threads=threads)
+    names = [
+        (algorithm, None if kid is None else kid.decode("utf-8")) for algorithm, kid in batch.names()
     ]
-    claimed = _each(pairs, open_proof)
-    signed = _signed(claimed, _proof_signature, _check_proof_again, threads=threads)
-    return BatchResult(_each(signed, finish), _payloads(decoded))
+    _await_keys(checks, {kid for _, kid in names}, now=now)
+    keys: list[tuple[bytes, bytes] | None] = []
+    unusable: dict[int, KeysteadError] = {}
+    for index, (algorithm, kid) in enumerate(names):
+        try:
+            keys.append(_find_key(checks, algorithm, kid, now=now))
+        except KeysteadError as error:
+            keys.append(None)
+            unusable[index] = _bare(error)
+    batch.verify(keys, threads=threads)
+    return batch, _errors_of_names(batch, unusable)
 
 
-def _tokens(
-    checks: Checks, decoded: Sequence[CompactJws | KeysteadError], *, now: int, threads: int
-) -> list[Verdict]:
-    _await_keys(checks, decoded, now=now)
-    keyed = _each(decoded, lambda jws: checks.find_key(jws, now=now))
-    signed = _signed(keyed, lambda token: (token.jws, token.key), check_signature, threads=threads)
-    return _each(signed, lambda token: checks.check_token(token, now=now))
-
-
-def _await_keys(checks: Checks, decoded: Sequence[CompactJws | KeysteadError], *, now: int) -> None:
-    kids = {jws.kid for jws in decoded if isinstance(jws, CompactJws)}
+def _await_keys(checks: Checks, kids: set[str | None], *, now: int) -> None:
     pending: list[Future[None] | None] = [checks.keys.refresh(kid, now=now) for kid in kids]
     wait({future for future in pending if future is not None}, timeout=checks.keys.timeout_s)
 
 
-def _each(
-    items: Sequence[_A | KeysteadError], stage: Callable[[_A], _B]
-) -> list[_B | KeysteadError]:
-    """``stage`` of every item that is still good; one item's error never touches its neighbours."""
-    outcomes: list[_B | KeysteadError] = []
-    for item in items:
-        if isinstance(item, KeysteadError):
-            outcomes.append(item)
+def _find_key(
+    checks: Checks, algorithm: str, kid: str | None, *, now: int
+) -> tuple[bytes, bytes]:
+    key = checks.keys.find(kid, now=now)
+    try:
+        return engine.parameters_for(algorithm, key)
+    except TokenRejected as error:
+        error.step = Step.SIGNATURE
+        raise
+
+
+def _errors_of_names(
+    batch: _native.TokenBatch, unusable: Mapping[int, KeysteadError]
+) -> dict[int, KeysteadError]:
+    if not unusable:
+        return {}
+    named = ((index, unusable.get(batch.name_of(index))) for index in range(len(batch)))
+    return {index: error for index, error in named if error is not None}
+
+
+# --- steps 19 and 20 ----------------------------------------------------------------------------
+
+
+def _finish(
+    checks: Checks,
+    batch: _native.TokenBatch,
+    requests: Sequence[RequestToVerify],
+    errors: dict[int, KeysteadError],
+    *,
+    now: int,
+) -> None:
+    """The nonce and the memory of proofs, in the order of the requests."""
+    for index, good in enumerate(batch.ok()):
+        if not good and (checks.nonces is None or not _waits_for_nonce(batch, index)):
             continue
         try:
-            outcomes.append(stage(item))
+            _check_nonce(checks, requests[index], now=now)
+            if good:
+                _remember(checks, batch, index, now=now)
         except KeysteadError as error:
-            outcomes.append(_bare(error))
+            errors[index] = _bare(error)
         except Exception:
             _log.exception("event=defect in=batch")
-            outcomes.append(Malformed(Reason.MALFORMED, "a defect in Keystead; see the log"))
-    return outcomes
+            errors[index] = Malformed(Reason.MALFORMED, "a defect in Keystead; see the log")
 
 
-def _signed(
-    items: Sequence[_A | KeysteadError],
-    signature_of: Callable[[_A], _Signature | None],
-    check_again: Callable[[_A], None],
-    *,
-    threads: int,
-) -> list[_A | KeysteadError]:
-    """The items whose signatures are good, all of one algorithm in one call."""
-    by_algorithm: dict[str, list[tuple[int, _Signature]]] = {}
-    for index, item in enumerate(items):
-        found = None if isinstance(item, KeysteadError) else signature_of(item)
-        if found is not None:
-            by_algorithm.setdefault(found[0].algorithm, []).append((index, found))
-    refused: set[int] = set()
-    for algorithm, group in by_algorithm.items():
-        verdicts = engine.verify_signatures(
-            algorithm,
-            [key for _, (_, key) in group],
-            [jws.signing_input for _, (jws, _) in group],
-            [jws.signature for _, (jws, _) in group],
-            threads=threads,
-        )
-        refused.update(index for (index, _), good in zip(group, verdicts, strict=True) if not good)
-
-    def again(item: tuple[int, _A]) -> _A:
-        index, subject = item
-        if index in refused:
-            check_again(subject)
-        return subject
-
-    numbered = [
-        item if isinstance(item, KeysteadError) else (index, item)
-        for index, item in enumerate(items)
-    ]
-    return _each(numbered, again)
+def _waits_for_nonce(batch: _native.TokenBatch, index: int) -> bool:
+    refused_as, _, step = batch.refusal(index)
+    return _ERRORS.get(refused_as) is ProofRejected and step in _AFTER_NONCE
 
 
-def _proof_signature(item: _Claimed) -> _Signature | None:
-    return (item.proof.jws, item.proof.key) if item.proof is not None else None
+def _check_nonce(checks: Checks, request: RequestToVerify, *, now: int) -> None:
+    if checks.nonces is not None and request.proof:
+        checks.nonces.check(open_proof(request.proof).claims.nonce, now=now)
 
 
-def _check_proof_again(item: _Claimed) -> None:
-    if item.proof is not None:
-        check_proof_signature(item.proof)
+def _remember(checks: Checks, batch: _native.TokenBatch, index: int, *, now: int) -> None:
+    proven = batch.proven(index)
+    if proven is not None:
+        jkt, jti, issued_at = proven
+        checks.remember(jkt.decode("ascii"), jti.decode("utf-8"), issued_at, now=now)
+
+
+# --- errors -------------------------------------------------------------------------------------
+
+
+def _error_of(batch: _native.TokenBatch, index: int) -> KeysteadError:
+    refused_as, reason, step = batch.refusal(index)
+    return _ERRORS[refused_as](_REASONS[reason], step=step or None)
+
+
+def _outcome(error: KeysteadError) -> tuple[type, Reason, int | None]:
+    return type(error), error.reason, error.step
 
 
 def _bounded(items: Sequence[_A]) -> tuple[_A, ...]:
     if len(items) > MAX_BATCH:
         raise Refused(Reason.LIMIT_EXCEEDED, f"a batch of more than {MAX_BATCH}")
     return tuple(items)
-
-
-def _payloads(decoded: Sequence[CompactJws | KeysteadError]) -> list[bytes]:
-    return [jws.payload if isinstance(jws, CompactJws) else b"" for jws in decoded]
 
 
 def _bare(error: KeysteadError) -> KeysteadError:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field
 
+from keystead._native.token import Rules
 from keystead.errors import KeysteadError, Malformed, ProofRejected, Reason, TokenRejected
 from keystead.jose import algorithms
 from keystead.jose.dpop import (
@@ -65,6 +66,8 @@ class Checks:
     proof_max_age_s: int
     replay: ReplayStore
     nonces: NonceSource | None
+    native: Rules
+    """The same rules and requirements, for batches."""
 
     def request(
         self, jws: CompactJws, request: RequestToVerify, *, now: int, scopes: Iterable[str]
@@ -75,7 +78,7 @@ class Checks:
         if opened is not None:
             check_proof_signature(opened)
             proof = self.check_proof(opened, token, request, now=now)
-            self.remember(proof, now=now)
+            self.remember(proof.jkt, proof.jti, proof.issued_at, now=now)
         return token
 
     def token(self, jws: CompactJws, *, now: int, scopes: Iterable[str] = ()) -> VerifiedToken:
@@ -104,8 +107,14 @@ class Checks:
         self, token: KeyedToken, *, now: int, scopes: Iterable[str] = ()
     ) -> VerifiedToken:
         """Steps 6 to 18, of a token whose signature was checked."""
+        return self.check_payload(token.jws.payload, now=now, scopes=scopes)
+
+    def check_payload(
+        self, payload: bytes, *, now: int, scopes: Iterable[str] = ()
+    ) -> VerifiedToken:
+        """What a token says, whoever signed it."""
         try:
-            claims = parse_claims(token.jws.payload)
+            claims = parse_claims(payload)
         except Malformed as error:
             error.step = Step.DECODE
             raise
@@ -151,11 +160,11 @@ class Checks:
             error.step = Step.PROOF
             raise
 
-    def remember(self, proof: Proof, *, now: int) -> None:
+    def remember(self, jkt: str, jti: str, issued_at: int, *, now: int) -> None:
         """Step 20: last, so that only a proof that opened something is remembered."""
-        first = proof.issued_at - self.rules.leeway_s
+        first = issued_at - self.rules.leeway_s
         window_s = replay_window_s(self.proof_max_age_s, self.rules.leeway_s)
-        self.replay.remember(proof.jkt, proof.jti, first=first, last=first + window_s - 1, now=now)
+        self.replay.remember(jkt, jti, first=first, last=first + window_s - 1, now=now)
 
     def _nonce_check(self, now: int) -> NonceCheck | None:
         nonces = self.nonces

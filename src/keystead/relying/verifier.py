@@ -15,6 +15,7 @@ from keystead.relying.batch import BatchResult, check_batch, check_request_batch
 from keystead.relying.checks import Checks, RequestToVerify
 from keystead.relying.claims import TokenRules
 from keystead.relying.jwks import JwksSource, jwks_source
+from keystead.relying.native import native_rules
 from keystead.relying.nonces import NonceSource
 from keystead.relying.replay import ReplayMemory, ReplayStore
 from keystead.relying.requirements import Requirements, ResidencyRequirement, check_configured
@@ -109,22 +110,31 @@ class Verifier:
             residency=require_residency,
         )
         check_configured(self.requirements)
+        rules = TokenRules(
+            issuer=_named("issuer", issuer),
+            audience=_named("audience", audience),
+            leeway_s=_within("leeway_s", leeway_s, 0, MAX_LEEWAY_S),
+            max_lifetime_s=_within(
+                "max_token_lifetime_s", max_token_lifetime_s, 1, MAX_TOKEN_LIFETIME_S
+            ),
+            dpop_required=dpop_required,
+        )
+        algorithms = _algorithms(allowed_algorithms)
+        _within("proof_max_age_s", proof_max_age_s, 1, MAX_PROOF_AGE_S)
         self._checks = Checks(
             keys=jwks_source(jwks),
-            algorithms=_algorithms(allowed_algorithms),
-            rules=TokenRules(
-                issuer=_named("issuer", issuer),
-                audience=_named("audience", audience),
-                leeway_s=_within("leeway_s", leeway_s, 0, MAX_LEEWAY_S),
-                max_lifetime_s=_within(
-                    "max_token_lifetime_s", max_token_lifetime_s, 1, MAX_TOKEN_LIFETIME_S
-                ),
-                dpop_required=dpop_required,
-            ),
+            algorithms=algorithms,
+            rules=rules,
             requirements=self.requirements,
-            proof_max_age_s=_within("proof_max_age_s", proof_max_age_s, 1, MAX_PROOF_AGE_S),
+            proof_max_age_s=proof_max_age_s,
             replay=own_memory if replay is None else replay,
             nonces=nonces,
+            native=native_rules(
+                rules,
+                self.requirements,
+                algorithms=algorithms,
+                proof_max_age_s=proof_max_age_s,
+            ),
         )
 
     @property

@@ -1,0 +1,78 @@
+from collections.abc import Sequence
+from typing import Final
+
+MAX_TOKENS: Final[int]
+REFUSED_AS: Final[dict[int, str]]
+"""The class of an error by its number: ``malformed``, ``token``, ``proof``, ``replayed``,
+``unavailable``."""
+REASONS: Final[dict[int, str]]
+"""The value of a ``Reason`` by its number."""
+
+class Rules:
+    """What one verifier asks of tokens; immutable, and shared by threads."""
+
+    def __init__(
+        self,
+        *,
+        algorithms: Sequence[str],
+        issuer: bytes,
+        audience: bytes,
+        leeway_s: int,
+        max_lifetime_s: int,
+        proof_max_age_s: int,
+        dpop_required: bool,
+        scopes: Sequence[bytes],
+        minimum_aal: int | None,
+        acr_values: Sequence[bytes],
+        max_authentication_age_s: int | None,
+        residency: Residency | None,
+    ) -> None: ...
+
+class Residency:
+    """What must have been proved of where the agent's key lives."""
+
+    def __init__(
+        self,
+        *,
+        protections: Sequence[str],
+        freshness: Sequence[str],
+        hardware: bool,
+        max_age_s: int | None,
+        policies: Sequence[bytes] | None,
+    ) -> None: ...
+
+class TokenBatch:
+    """Tokens on their way through the steps of ``keystead.relying.Verifier``.
+
+    Made, they are decoded (steps 1 to 3). Text is UTF-8 where it is ``bytes``. One thread uses it at
+    a time; a second one gets RuntimeError.
+    """
+
+    def __init__(
+        self, tokens: Sequence[str], rules: Rules, *, now: int, threads: int
+    ) -> None: ...
+    def __len__(self) -> int: ...
+    def names(self) -> list[tuple[str, bytes | None]]:
+        """The algorithm and ``kid`` of every key that some token names."""
+
+    def verify(self, keys: Sequence[tuple[bytes, bytes] | None], *, threads: int) -> None:
+        """Steps 5 to 18, with one key for each name, or None where it has none: its tokens are then
+        refused by ``key_unknown``."""
+
+    def prove(self, requests: Sequence[object], *, threads: int) -> None:
+        """Step 19 but for the nonce, with a ``RequestToVerify`` for each token."""
+
+    def ok(self) -> bytearray:
+        """One byte a token: 1 where nothing was found wrong so far."""
+
+    def refusal(self, index: int) -> tuple[int, int, int]:
+        """Numbers of ``REFUSED_AS`` and ``REASONS`` and the step; zeros where nothing is wrong."""
+
+    def name_of(self, index: int) -> int:
+        """The index of its key's name; their number where it names none."""
+
+    def payload(self, index: int) -> bytes:
+        """The claims of a token that got past step 3, as JSON."""
+
+    def proven(self, index: int) -> tuple[bytes, bytes, int] | None:
+        """``jkt``, ``jti`` and ``iat`` of the proof that came with it; None where none was needed."""

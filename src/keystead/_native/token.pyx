@@ -1,0 +1,389 @@
+# cython: boundscheck=True, wraparound=False
+"""The door to native/include/ks_token.h: many tokens or requests in one call."""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.exc cimport PyErr_CheckSignals
+from cpython.mem cimport PyMem_Calloc, PyMem_Free
+from libc.stdint cimport int64_t, uint8_t
+
+from keystead._native.batch cimport KS_E_MEMORY, KS_OK, ks_status, ks_view
+
+cdef extern from "Python.h":
+    bint PyUnicode_IS_COMPACT_ASCII(object text)
+    void *PyUnicode_DATA(object text)
+    Py_ssize_t PyUnicode_GET_LENGTH(object text)
+    object PyUnicode_FromObject(object text)
+
+MAX_TOKENS = KS_MAX_TOKENS
+
+REFUSED_AS = {
+    KS_AS_MALFORMED: "malformed",
+    KS_AS_TOKEN_REJECTED: "token",
+    KS_AS_PROOF_REJECTED: "proof",
+    KS_AS_REPLAYED: "replayed",
+    KS_AS_UNAVAILABLE: "unavailable",
+}
+REASONS = {
+    KS_R_MALFORMED: "malformed",
+    KS_R_TOO_LARGE: "too_large",
+    KS_R_DUPLICATE_MEMBER: "duplicate_member",
+    KS_R_ALGORITHM_NOT_ALLOWED: "algorithm_not_allowed",
+    KS_R_KEY_UNKNOWN: "key_unknown",
+    KS_R_KEY_UNSUITABLE: "key_unsuitable",
+    KS_R_PRIVATE_KEY_MEMBER: "private_key_member",
+    KS_R_CRITICAL_HEADER_UNKNOWN: "critical_header_unknown",
+    KS_R_SIGNATURE_INVALID: "signature_invalid",
+    KS_R_TYPE_MISMATCH: "type_mismatch",
+    KS_R_CLAIM_MISSING: "claim_missing",
+    KS_R_CLAIM_INVALID: "claim_invalid",
+    KS_R_ISSUER_MISMATCH: "issuer_mismatch",
+    KS_R_AUDIENCE_MISMATCH: "audience_mismatch",
+    KS_R_EXPIRED: "expired",
+    KS_R_NOT_YET_VALID: "not_yet_valid",
+    KS_R_LIFETIME_TOO_LONG: "lifetime_too_long",
+    KS_R_BINDING_MISSING: "binding_missing",
+    KS_R_KEY_BINDING_MISMATCH: "key_binding_mismatch",
+    KS_R_SCOPE_INSUFFICIENT: "scope_insufficient",
+    KS_R_RESIDENCY_INSUFFICIENT: "residency_insufficient",
+    KS_R_AUTHENTICATION_INSUFFICIENT: "authentication_insufficient",
+    KS_R_PROOF_MISSING: "proof_missing",
+    KS_R_PROOF_NOT_SINGLE: "proof_not_single",
+    KS_R_METHOD_MISMATCH: "method_mismatch",
+    KS_R_URL_MISMATCH: "url_mismatch",
+    KS_R_PROOF_TOO_OLD: "proof_too_old",
+    KS_R_PROOF_IN_FUTURE: "proof_in_future",
+    KS_R_TOKEN_HASH_MISMATCH: "token_hash_mismatch",
+    KS_R_PROOF_REPLAYED: "proof_replayed",
+    KS_R_REPLAY_MEMORY_FULL: "replay_memory_full",
+}
+
+# The values of keystead.model's enums.
+_PROTECTIONS = {
+    "non-exportable": KS_NON_EXPORTABLE, "measured-code": KS_MEASURED_CODE, "none": KS_UNPROTECTED
+}
+_FRESHNESS = {"challenged": KS_CHALLENGED, "bearer": KS_BEARER}
+
+# Tokens between two chances for signal handlers: some milliseconds of work.
+cdef size_t SLICE = 256
+# Far beyond any date, and so that no sum of two such numbers overflows.
+_FAR = 1 << 61
+
+
+cdef int64_t _near(object seconds) except? -1:
+    return <int64_t>max(-_FAR, min(_FAR, seconds))
+
+
+cdef int64_t _age(object seconds) except? -1:
+    return -1 if seconds is None else _near(seconds)
+
+
+cdef unsigned _bits(object names, object numbers) except? 0xFFFF:
+    cdef unsigned bits = 0
+    for name in names:
+        bits |= 1u << <unsigned>numbers[name]
+    return bits
+
+
+def _algorithm_numbers():
+    return {(<bytes>ks_algorithm_name(i)).decode("ascii"): i for i in range(KS_ALGORITHM_NAMES)}
+
+
+_ALGORITHMS = _algorithm_numbers()
+
+
+cdef int _borrow(object data, ks_view *out) except -1:
+    # Exactly bytes: a subclass may lie, and anything mutable may change while the GIL is released.
+    if type(data) is not bytes:
+        raise TypeError(f"bytes expected, not {type(data).__name__}")
+    out.data = <const uint8_t *>PyBytes_AS_STRING(data)
+    out.size = <size_t>PyBytes_GET_SIZE(data)
+    return 0
+
+
+cdef class _Texts:
+    """An array of views, and the bytes that they look into."""
+
+    cdef tuple kept
+    cdef ks_view *views
+    cdef ks_views all
+
+    def __cinit__(self, texts):
+        self.kept = tuple(texts)
+        self.views = <ks_view *>PyMem_Calloc(<size_t>len(self.kept) + 1, sizeof(ks_view))
+        if self.views == NULL:
+            raise MemoryError
+        cdef size_t i
+        for i in range(<size_t>len(self.kept)):
+            _borrow(self.kept[i], &self.views[i])
+        self.all.items = self.views
+        self.all.count = <size_t>len(self.kept)
+
+    def __dealloc__(self):
+        PyMem_Free(self.views)
+
+
+cdef class Residency:
+    """See token.pyi."""
+
+    cdef unsigned protections, freshnesses
+    cdef bint hardware, policies_named
+    cdef int64_t max_age_s
+    cdef _Texts policies
+
+    def __init__(self, *, protections, freshness, hardware, max_age_s, policies):
+        self.protections = _bits(protections, _PROTECTIONS)
+        self.freshnesses = _bits(freshness, _FRESHNESS)
+        self.hardware = hardware
+        self.max_age_s = _age(max_age_s)
+        self.policies_named = policies is not None
+        self.policies = _Texts(policies or ())
+
+
+cdef class Rules:
+    """See token.pyi."""
+
+    cdef ks_token_rules rules
+    cdef _Texts names, scopes, acr_values
+    cdef Residency residency
+
+    def __init__(self, *, algorithms, issuer, audience, leeway_s, max_lifetime_s, proof_max_age_s,
+                 dpop_required, scopes, minimum_aal, acr_values, max_authentication_age_s,
+                 Residency residency):
+        self.names = _Texts((issuer, audience))
+        self.scopes = _Texts(scopes)
+        self.acr_values = _Texts(acr_values)
+        self.residency = residency
+        self.rules.algorithms = _bits(algorithms, _ALGORITHMS)
+        self.rules.issuer = self.names.views[0]
+        self.rules.audience = self.names.views[1]
+        self.rules.leeway_s = _near(leeway_s)
+        self.rules.max_lifetime_s = _near(max_lifetime_s)
+        self.rules.proof_max_age_s = _near(proof_max_age_s)
+        self.rules.dpop_required = bool(dpop_required)
+        self.rules.scopes = self.scopes.all
+        self.rules.minimum_aal = minimum_aal or 0
+        self.rules.acr_values = self.acr_values.all
+        self.rules.max_authentication_age_s = _age(max_authentication_age_s)
+        if residency is not None:
+            self.rules.residency_required = True
+            self.rules.protections = residency.protections
+            self.rules.freshnesses = residency.freshnesses
+            self.rules.hardware_required = residency.hardware
+            self.rules.max_residency_age_s = residency.max_age_s
+            self.rules.policies_named = residency.policies_named
+            self.rules.policies = residency.policies.all
+
+
+cdef class TokenBatch:
+    """See token.pyi."""
+
+    cdef ks_tokens *batch
+    cdef ks_view *texts
+    cdef ks_request *requests
+    cdef ks_token_rules rules
+    cdef Rules kept_rules
+    cdef size_t count
+    # Every object that the arrays look into.
+    cdef list kept
+    cdef bint busy
+
+    def __cinit__(self, tokens, Rules rules not None, *, now, unsigned threads):
+        self.kept = list(tokens)
+        self.count = <size_t>len(self.kept)
+        self.kept_rules = rules
+        self.rules = rules.rules
+        self.rules.now = _near(now)
+        self.texts = <ks_view *>PyMem_Calloc(self.count + 1, sizeof(ks_view))
+        if self.texts == NULL:
+            raise MemoryError
+        cdef size_t i
+        for i in range(self.count):
+            self.kept[i] = _read_sent(self.kept[i], &self.texts[i])
+        cdef ks_status status
+        with nogil:
+            status = ks_tokens_open(self.texts, self.count, &self.rules, threads, &self.batch)
+        _raise_status(status)
+
+    def __dealloc__(self):
+        ks_tokens_close(self.batch)
+        PyMem_Free(self.requests)
+        PyMem_Free(self.texts)
+
+    def __len__(self):
+        return self.count
+
+    def names(self):
+        found = []
+        cdef ks_key_name name
+        cdef size_t i
+        for i in range(ks_tokens_names(self.batch)):
+            name = ks_tokens_name(self.batch, i)
+            algorithm = (<bytes>ks_algorithm_name(name.algorithm)).decode("ascii")
+            found.append((algorithm, _copy(name.kid) if name.kid.data != NULL else None))
+        return found
+
+    def verify(self, keys, *, unsigned threads):
+        keys = tuple(keys)
+        if <size_t>len(keys) != ks_tokens_names(self.batch):
+            raise ValueError("a key or None is expected for each name")
+        cdef _Keys named = _Keys(keys)
+        cdef size_t first = 0
+        cdef size_t last
+        cdef ks_status status = KS_OK
+        self._enter()
+        try:
+            while first < self.count and status == KS_OK:
+                last = min(first + SLICE, self.count)
+                with nogil:
+                    status = ks_tokens_verify(self.batch, named.keys, first, last, threads)
+                PyErr_CheckSignals()
+                first = last
+        finally:
+            self.busy = False
+        _raise_status(status)
+
+    def prove(self, requests, *, unsigned threads):
+        requests = tuple(requests)
+        if <size_t>len(requests) != self.count or self.requests != NULL:
+            raise ValueError("a request is expected for each token, once")
+        self._read_requests(requests)
+        cdef size_t first = 0
+        cdef size_t last
+        cdef ks_status status = KS_OK
+        self._enter()
+        try:
+            while first < self.count and status == KS_OK:
+                last = min(first + SLICE, self.count)
+                with nogil:
+                    status = ks_tokens_prove(self.batch, self.requests, first, last, threads)
+                PyErr_CheckSignals()
+                first = last
+        finally:
+            self.busy = False
+        _raise_status(status)
+
+    def ok(self):
+        out = bytearray(self.count)
+        cdef uint8_t[::1] bytes_of = out
+        cdef size_t i
+        for i in range(self.count):
+            bytes_of[i] = ks_tokens_refusal(self.batch, i).refused_as == 0
+        return out
+
+    def refusal(self, size_t index):
+        cdef ks_refusal found = ks_tokens_refusal(self.batch, self._at(index))
+        return found.refused_as, found.reason, found.step
+
+    def name_of(self, size_t index):
+        return ks_tokens_name_of(self.batch, self._at(index))
+
+    def payload(self, size_t index):
+        return _copy(ks_tokens_payload(self.batch, self._at(index)))
+
+    def proven(self, size_t index):
+        cdef ks_proven proof = ks_tokens_proven(self.batch, self._at(index))
+        if proof.jkt.data == NULL:
+            return None
+        return _copy(proof.jkt), _copy(proof.jti), proof.issued_at
+
+    cdef size_t _at(self, size_t index) except? 0:
+        if index >= self.count:
+            raise IndexError("no such item in the batch")
+        return index
+
+    cdef int _enter(self) except -1:
+        if self.busy:
+            raise RuntimeError("another thread is using this batch")
+        self.busy = True
+        return 0
+
+    cdef int _read_requests(self, tuple requests) except -1:
+        self.requests = <ks_request *>PyMem_Calloc(self.count + 1, sizeof(ks_request))
+        if self.requests == NULL:
+            raise MemoryError
+        cdef size_t i
+        cdef ks_request *to
+        for i in range(self.count):
+            to = &self.requests[i]
+            request = requests[i]
+            self.kept.append(_read_proof(request.proof, to))
+            self.kept.append(_read_text(request.method, &to.method))
+            self.kept.append(_read_text(request.url, &to.url))
+        return 0
+
+
+cdef class _Keys:
+    """The keys of one call, and the bytes that they look into."""
+
+    cdef tuple kept
+    cdef ks_named_key *keys
+
+    def __cinit__(self, tuple keys):
+        self.kept = keys
+        self.keys = <ks_named_key *>PyMem_Calloc(<size_t>len(keys) + 1, sizeof(ks_named_key))
+        if self.keys == NULL:
+            raise MemoryError
+        cdef size_t i
+        for i in range(<size_t>len(keys)):
+            if keys[i] is None:
+                self.keys[i].refusal = ks_refusal(
+                    KS_AS_TOKEN_REJECTED, KS_R_KEY_UNKNOWN, KS_STEP_KEY
+                )
+                continue
+            first, second = keys[i]
+            _borrow(first, &self.keys[i].key.first)
+            _borrow(second, &self.keys[i].key.second)
+
+    def __dealloc__(self):
+        PyMem_Free(self.keys)
+
+
+cdef object _read_sent(object text, ks_view *out):
+    """The object that `out` looks into. What is no string is as malformed as one outside ASCII."""
+    if not isinstance(text, str):
+        return None
+    text = PyUnicode_FromObject(text)  # of a subclass, the string that it is
+    out.size = <size_t>PyUnicode_GET_LENGTH(text)
+    if PyUnicode_IS_COMPACT_ASCII(text):
+        out.data = <const uint8_t *>PyUnicode_DATA(text)
+    return text
+
+
+cdef object _read_text(object text, ks_view *out):
+    """The object that `out` looks into: the text in UTF-8, empty if it is no string."""
+    if not isinstance(text, str):
+        return None
+    text = PyUnicode_FromObject(text)
+    if PyUnicode_IS_COMPACT_ASCII(text):
+        out.data = <const uint8_t *>PyUnicode_DATA(text)
+        out.size = <size_t>PyUnicode_GET_LENGTH(text)
+        return text
+    encoded = text.encode("utf-8", "surrogatepass")
+    _borrow(encoded, out)
+    return encoded
+
+
+cdef object _read_proof(object proof, ks_request *to):
+    """The object that the proof's view looks into. `proof` is a `DPoP` header's value, or all."""
+    to.presented = bool(proof)
+    values = () if proof is None else (proof,) if isinstance(proof, str) else tuple(proof)
+    if len(values) == 0:
+        to.proofs = KS_PROOF_NONE
+        return None
+    to.proofs = KS_PROOF_ONE if len(values) == 1 else KS_PROOF_MANY
+    kept = _read_sent(values[0], &to.proof)
+    if to.proof.data == NULL and kept is not None and "," in kept:
+        to.proofs = KS_PROOF_MANY  # C cannot look for a comma in what is not ASCII
+    return kept
+
+
+cdef bytes _copy(ks_view of):
+    return PyBytes_FromStringAndSize(<const char *>of.data, <Py_ssize_t>of.size)
+
+
+cdef int _raise_status(ks_status status) except -1:
+    if status == KS_OK:
+        return 0
+    if status == KS_E_MEMORY:
+        raise MemoryError
+    raise ValueError("more tokens or threads than one batch takes")
