@@ -48,9 +48,7 @@ class TokenBatch:
     a time; a second one gets RuntimeError.
     """
 
-    def __init__(
-        self, tokens: Sequence[str], rules: Rules, *, now: int, threads: int
-    ) -> None: ...
+    def __init__(self, tokens: Sequence[str], rules: Rules, *, now: int, threads: int) -> None: ...
     def __len__(self) -> int: ...
     def names(self) -> list[tuple[str, bytes | None]]:
         """The algorithm and ``kid`` of every key that some token names."""

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import wait
 from contextlib import suppress
+from functools import partial
 from typing import BinaryIO, TypeVar
 
 from keystead.cli.output import EXIT_NO, print_json, print_table
@@ -28,6 +29,7 @@ from keystead.cli.verify_lines import (
     parse_token,
 )
 from keystead.cli.verify_report import (
+    Judged,
     Tally,
     summary_json,
     summary_text,
@@ -44,7 +46,6 @@ from keystead.relying import (
     JwksSource,
     ReplayMemory,
     ResidencyRequirement,
-    Verdict,
     Verifier,
 )
 from keystead.relying.jwks import jwks_source
@@ -159,11 +160,16 @@ def judge(
     lines: Sequence[bytes | None],
     parse: Callable[[bytes | None], _T],
     verify: Callable[[Sequence[_T]], BatchResult],
-) -> list[Verdict]:
+) -> list[Judged]:
     """One verdict a line, in order: of ``parse`` where that refuses it, else of ``verify``."""
     items = [_parsed(line, parse) for line in lines]
-    found = iter(verify([item for item in items if not isinstance(item, KeysteadError)]).verdicts())
+    result = verify([item for item in items if not isinstance(item, KeysteadError)])
+    found = (_judged(result, index) for index in range(len(result)))
     return [item if isinstance(item, KeysteadError) else next(found) for item in items]
+
+
+def _judged(result: BatchResult, index: int) -> Judged:
+    return result.error(index) or partial(result.__getitem__, index)
 
 
 def _verify_file(
@@ -190,7 +196,7 @@ def _verify_file(
 
 def _judge(
     lines: Sequence[bytes | None], verifier: Verifier, *, now: int, options: argparse.Namespace
-) -> list[Verdict]:
+) -> list[Judged]:
     threads = options.threads
     if options.dpop:
         return judge(
@@ -213,7 +219,7 @@ def _parsed(line: bytes | None, parse: Callable[[bytes | None], _T]) -> _T | Key
         return error.with_traceback(None)
 
 
-def _write(verdicts: Sequence[Verdict], *, first_line: int, as_json: bool) -> None:
+def _write(verdicts: Sequence[Judged], *, first_line: int, as_json: bool) -> None:
     if as_json:
         shown = [verdict_json(first_line + i, verdict) for i, verdict in enumerate(verdicts)]
     else:

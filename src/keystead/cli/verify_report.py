@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from keystead.errors import KeysteadError, ProofRejected, Reason
-from keystead.relying import ReplayMemory, Verdict
+from keystead.model import VerifiedToken
+from keystead.relying import ReplayMemory
 from keystead.relying.steps import Step
+
+Judged: TypeAlias = KeysteadError | Callable[[], VerifiedToken]
+"""Why a line was refused, or what makes its token: most of them nobody reads."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -20,7 +25,7 @@ class Tally:
     ok: int = 0
     reasons: Counter[Reason] = field(default_factory=Counter)
 
-    def add(self, verdicts: Sequence[Verdict]) -> None:
+    def add(self, verdicts: Sequence[Judged]) -> None:
         """Count the next verdicts."""
         refused = [each.reason for each in verdicts if isinstance(each, KeysteadError)]
         self.lines += len(verdicts)
@@ -28,7 +33,7 @@ class Tally:
         self.reasons.update(refused)
 
 
-def verdict_text(verdict: Verdict) -> str:
+def verdict_text(verdict: Judged) -> str:
     """``ok``, or the reason and the number of the check, if the line came so far."""
     if not isinstance(verdict, KeysteadError):
         return "ok"
@@ -39,14 +44,15 @@ def verdict_text(verdict: Verdict) -> str:
     return f"{verdict.reason.value} (step {step}{within})"
 
 
-def verdict_json(line: int, verdict: Verdict) -> str:
+def verdict_json(line: int, verdict: Judged) -> str:
     """One JSON object in ASCII; ``line`` counts from 1. Nothing of a refused token is in it."""
     document: dict[str, object] = {"line": line, "ok": not isinstance(verdict, KeysteadError)}
     if isinstance(verdict, KeysteadError):
         step, proof_step = _steps(verdict)
         document |= {"reason": verdict.reason.value, "step": step, "proof_step": proof_step}
     else:
-        document |= {"user": verdict.user, "agent": verdict.agent, "jti": verdict.jti}
+        token = verdict()
+        document |= {"user": token.user, "agent": token.agent, "jti": token.jti}
     return json.dumps(document)
 
 

@@ -85,7 +85,7 @@ class BatchResult:
     def __getitem__(self, index: int) -> VerifiedToken:
         if self.ok[index]:
             return self._explain.token(self.claims(index))
-        raise self.error(index)
+        raise self._detailed(index)
 
     def reason(self, index: int) -> Reason | None:
         """Why an item was refused; None where it was not."""
@@ -102,22 +102,27 @@ class BatchResult:
     def payload(self, index: int) -> bytes:
         """The claims of an item that passed, as the JSON that was signed."""
         if not self.ok[index]:
-            raise self.error(index)
+            raise self._detailed(index)
         return self._batch.payload(range(len(self.ok))[index])
 
-    def error(self, index: int) -> KeysteadError:
-        """What ``result[index]`` raises; IndexError where it does not raise."""
-        index = range(len(self.ok))[index]
+    def error(self, index: int) -> KeysteadError | None:
+        """What ``result[index]`` raises but for its detail; None where it does not raise."""
         if self.ok[index]:
-            raise IndexError("an item that passed has no error")
+            return None
+        index = range(len(self.ok))[index]
         error = self._errors.get(index)
-        return self._explain.error(index) if error is None else error.with_traceback(None)
+        return _error_of(self._batch, index) if error is None else error
 
     def verdicts(self) -> tuple[Verdict, ...]:
         """For each item its ``VerifiedToken``, or its error, not raised."""
         return tuple(
-            self[index] if good else self.error(index) for index, good in enumerate(self.ok)
+            self[index] if good else self._detailed(index) for index, good in enumerate(self.ok)
         )
+
+    def _detailed(self, index: int) -> KeysteadError:
+        index = range(len(self.ok))[index]
+        error = self._errors.get(index)
+        return self._explain.error(index) if error is None else error.with_traceback(None)
 
 
 def check_batch(checks: Checks, tokens: Sequence[str], *, now: int, threads: int) -> BatchResult:
@@ -140,7 +145,7 @@ def check_request_batch(
 
 
 class _Explanation:
-    """The error of an item that the engine refused, with the detail that the readable path gives."""
+    """The error of an item that the engine refused, with the readable path's detail."""
 
     __slots__ = ("_batch", "_checks", "_now", "_requests", "_tokens")
 
@@ -195,7 +200,8 @@ def _verified(
     """The tokens, and the errors of those whose key could not be found or does not suit."""
     batch = _native.TokenBatch(tokens, checks.native, now=now, threads=threads)
     names = [
-        (algorithm, None if kid is None else kid.decode("utf-8")) for algorithm, kid in batch.names()
+        (algorithm, None if kid is None else kid.decode("utf-8"))
+        for algorithm, kid in batch.names()
     ]
     _await_keys(checks, {kid for _, kid in names}, now=now)
     keys: list[tuple[bytes, bytes] | None] = []
@@ -215,9 +221,7 @@ def _await_keys(checks: Checks, kids: set[str | None], *, now: int) -> None:
     wait({future for future in pending if future is not None}, timeout=checks.keys.timeout_s)
 
 
-def _find_key(
-    checks: Checks, algorithm: str, kid: str | None, *, now: int
-) -> tuple[bytes, bytes]:
+def _find_key(checks: Checks, algorithm: str, kid: str | None, *, now: int) -> tuple[bytes, bytes]:
     key = checks.keys.find(kid, now=now)
     try:
         return engine.parameters_for(algorithm, key)
@@ -288,6 +292,10 @@ def _error_of(batch: _native.TokenBatch, index: int) -> KeysteadError:
 
 def _outcome(error: KeysteadError) -> tuple[type, Reason, int | None]:
     return type(error), error.reason, error.step
+
+
+def _text(kid: bytes | None) -> str | None:
+    return None if kid is None else kid.decode("utf-8")
 
 
 def _bounded(items: Sequence[_A]) -> tuple[_A, ...]:

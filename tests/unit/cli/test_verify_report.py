@@ -5,6 +5,7 @@ import json
 import pytest
 
 from keystead.cli.verify_report import (
+    Judged,
     Tally,
     summary_json,
     summary_text,
@@ -20,12 +21,13 @@ from keystead.errors import (
     TokenRejected,
     Unavailable,
 )
-from keystead.relying import ReplayMemory, Verdict
+from keystead.relying import ReplayMemory
 from tests.relying_tokens import AGENT, NOW, token, verifier
 
 
-def good() -> Verdict:
-    return verifier().verify_batch([token(jti="t-1", sub="é\u202e")], now=NOW).verdicts()[0]
+def good() -> Judged:
+    result = verifier().verify_batch([token(jti="t-1", sub="é\u202e")], now=NOW)
+    return lambda: result[0]
 
 
 ERRORS: list[tuple[KeysteadError, str, int | None, int | None]] = [
@@ -69,7 +71,7 @@ def test_a_good_token_is_ok_and_says_whose_it_is_in_ascii() -> None:
     }
 
 
-def counted(*verdicts: Verdict) -> Tally:
+def counted(*verdicts: Judged) -> Tally:
     tally = Tally()
     for verdict in verdicts:
         tally.add([verdict])
