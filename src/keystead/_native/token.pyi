@@ -44,8 +44,8 @@ class Residency:
 class TokenBatch:
     """Tokens on their way through the steps of ``keystead.relying.Verifier``.
 
-    Made, they are decoded (steps 1 to 3). Text is UTF-8 where it is ``bytes``. One thread uses it at
-    a time; a second one gets RuntimeError.
+    Made, they are decoded (steps 1 to 3). Text is UTF-8 where it is ``bytes``. One thread uses it
+    at a time; a second one gets RuntimeError. ValueError comes of steps in another order.
     """
 
     def __init__(self, tokens: Sequence[str], rules: Rules, *, now: int, threads: int) -> None: ...
@@ -61,7 +61,7 @@ class TokenBatch:
         """Step 19 but for the nonce, with a ``RequestToVerify`` for each token."""
 
     def ok(self) -> bytearray:
-        """One byte a token: 1 where nothing was found wrong so far."""
+        """One byte a token: 1 where nothing was found wrong in the steps that were made."""
 
     def refusal(self, index: int) -> tuple[int, int, int]:
         """Numbers of ``REFUSED_AS`` and ``REASONS`` and the step; zeros where nothing is wrong."""
@@ -73,4 +73,4 @@ class TokenBatch:
         """The claims of a token that got past step 3, as JSON."""
 
     def proven(self, index: int) -> tuple[bytes, bytes, int] | None:
-        """``jkt``, ``jti`` and ``iat`` of the proof that came with it; None where none was needed."""
+        """``jkt``, ``jti`` and ``iat`` of the proof that was needed; None where none was."""

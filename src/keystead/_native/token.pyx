@@ -186,6 +186,8 @@ cdef class TokenBatch:
     # Every object that the arrays look into.
     cdef list kept
     cdef bint busy
+    # Whether steps 5 to 18 were made of every token: until then nothing passed.
+    cdef bint verified
 
     def __cinit__(self, tokens, Rules rules not None, *, now, unsigned threads):
         self.kept = list(tokens)
@@ -224,6 +226,8 @@ cdef class TokenBatch:
 
     def verify(self, keys, *, unsigned threads):
         keys = tuple(keys)
+        if self.verified:
+            raise ValueError("these tokens were verified")
         if <size_t>len(keys) != ks_tokens_names(self.batch):
             raise ValueError("a key or None is expected for each name")
         cdef _Keys named = _Keys(keys)
@@ -241,9 +245,11 @@ cdef class TokenBatch:
         finally:
             self.busy = False
         _raise_status(status)
+        self.verified = True
 
     def prove(self, requests, *, unsigned threads):
         requests = tuple(requests)
+        self._check_verified()
         if <size_t>len(requests) != self.count or self.requests != NULL:
             raise ValueError("a request is expected for each token, once")
         self._read_requests(requests)
@@ -263,6 +269,7 @@ cdef class TokenBatch:
         _raise_status(status)
 
     def ok(self):
+        self._check_verified()
         out = bytearray(self.count)
         cdef uint8_t[::1] bytes_of = out
         cdef size_t i
@@ -285,6 +292,11 @@ cdef class TokenBatch:
         if proof.jkt.data == NULL:
             return None
         return _copy(proof.jkt), _copy(proof.jti), proof.issued_at
+
+    cdef int _check_verified(self) except -1:
+        if not self.verified:
+            raise ValueError("these tokens were not verified")
+        return 0
 
     cdef size_t _at(self, size_t index) except? 0:
         if index >= self.count:

@@ -1,0 +1,214 @@
+"""The door of tokens: its numbers mean what Python's names mean, and nothing that comes in harms it."""
+
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from keystead._native import token as native
+from keystead.errors import Reason
+from keystead.jose.batch import parameters_for
+from keystead.model import Freshness, Protection
+from keystead.relying import RequestToVerify
+from keystead.relying.claims import PROVABLE
+from tests.jose_keys import public_jwk
+from tests.relying_tokens import AUDIENCE, ISSUER, NOW, URL, proof, residency, token, verifier
+
+KEY = parameters_for("ES256", public_jwk("ES256", "issuer"))
+
+
+def rules(**changes: Any) -> native.Rules:
+    given: dict[str, Any] = {
+        "algorithms": ["ES256"],
+        "issuer": ISSUER.encode(),
+        "audience": AUDIENCE.encode(),
+        "leeway_s": 5,
+        "max_lifetime_s": 300,
+        "proof_max_age_s": 60,
+        "dpop_required": True,
+        "scopes": [],
+        "minimum_aal": None,
+        "acr_values": [],
+        "max_authentication_age_s": None,
+        "residency": None,
+    }
+    return native.Rules(**{**given, **changes})
+
+
+def batch(*tokens: Any, now: int = NOW, threads: int = 1) -> native.TokenBatch:
+    return native.TokenBatch(tokens, rules(), now=now, threads=threads)
+
+
+def test_every_reason_is_one_of_pythons() -> None:
+    assert all(Reason(value) for value in native.REASONS.values())
+    assert len(set(native.REASONS.values())) == len(native.REASONS)
+
+
+@pytest.mark.parametrize("kind", list(PROVABLE))
+@pytest.mark.parametrize("protection", list(Protection))
+@pytest.mark.parametrize("freshness", list(Freshness))
+@pytest.mark.parametrize("hardware", [True, False])
+def test_the_tables_of_residency_are_pythons(
+    kind: str, protection: str, freshness: str, hardware: bool
+) -> None:
+    said = residency(kind=kind, protection=protection, freshness=freshness, hardware=hardware)
+    bound = {"jkt": public_jwk(name="holder").thumbprint, "residency": said}
+    sent = token(cnf=bound)
+    check = verifier()
+    try:
+        check._checks.token(check._checks.decode(sent), now=NOW)
+        expected = None
+    except Exception as error:
+        expected = getattr(error, "reason")  # noqa: B009
+    assert check.verify_batch([sent], now=NOW).reason(0) is expected
+
+
+def test_a_batch_goes_its_way_in_steps() -> None:
+    good = token()
+    tokens = batch(good, "nonsense")
+    assert (len(tokens), tokens.names()) == (2, [("ES256", b"token-1")])
+    assert [tokens.name_of(0), tokens.name_of(1)] == [0, 1]
+    tokens.verify([KEY], threads=1)
+    assert bytes(tokens.ok()) == b"\1\0"
+    sent = RequestToVerify(token=good, proof=proof(good), method="GET", url=URL)
+    tokens.prove([sent, sent], threads=2)
+    assert bytes(tokens.ok()) == b"\1\0"
+    jkt, _, issued_at = tokens.proven(0) or (b"", b"", 0)
+    assert (jkt.decode(), issued_at) == (public_jwk(name="holder").thumbprint, NOW)
+    assert native.REASONS[tokens.refusal(1)[1]] == "malformed"
+
+
+def test_a_name_without_a_key_refuses_its_tokens() -> None:
+    tokens = batch(token())
+    tokens.verify([None], threads=1)
+    assert native.REASONS[tokens.refusal(0)[1]] == "key_unknown"
+
+
+@pytest.mark.parametrize("keys", [[], [KEY, KEY]])
+def test_refuses_another_number_of_keys(keys: list[Any]) -> None:
+    with pytest.raises(ValueError, match="each name"):
+        batch(token()).verify(keys, threads=1)
+
+
+@pytest.mark.parametrize("key", [(b"", ""), (b"",), ("x", "y"), 7, (bytearray(32), b"")])
+def test_refuses_keys_that_are_no_pairs_of_bytes(key: Any) -> None:
+    with pytest.raises((TypeError, ValueError)):
+        batch(token()).verify([key], threads=1)
+
+
+@pytest.mark.parametrize("threads", [0, 65])
+def test_refuses_a_number_of_threads_that_is_none(threads: int) -> None:
+    with pytest.raises(ValueError, match="threads"):
+        batch(token(), threads=threads)
+    with pytest.raises(ValueError, match="threads"):
+        batch(token()).verify([KEY], threads=threads)
+
+
+def test_refuses_more_than_one_batch_takes() -> None:
+    with pytest.raises(ValueError, match="one batch"):
+        batch(*[""] * (native.MAX_TOKENS + 1))
+
+
+def test_refuses_an_item_that_is_not_there() -> None:
+    tokens = batch(token())
+    for read in (tokens.refusal, tokens.name_of, tokens.payload, tokens.proven):
+        with pytest.raises(IndexError):
+            read(1)
+        with pytest.raises(OverflowError):
+            read(-1)
+
+
+def test_proofs_are_read_once_and_for_every_token() -> None:
+    good = token()
+    tokens = batch(good)
+    tokens.verify([KEY], threads=1)
+    sent = RequestToVerify(token=good, proof=proof(good), method="GET", url=URL)
+    for requests in ([], [sent, sent]):
+        with pytest.raises(ValueError, match="each token"):
+            tokens.prove(requests, threads=1)
+    tokens.prove([sent], threads=1)
+    with pytest.raises(ValueError, match="once"):
+        tokens.prove([sent], threads=1)
+
+
+def test_tokens_that_nobody_verified_did_not_pass() -> None:
+    good = token()
+    tokens = batch(good)
+    sent = RequestToVerify(token=good, proof=proof(good), method="GET", url=URL)
+    with pytest.raises(ValueError, match="not verified"):
+        tokens.ok()
+    with pytest.raises(ValueError, match="not verified"):
+        tokens.prove([sent], threads=1)
+    tokens.verify([KEY], threads=1)
+    with pytest.raises(ValueError, match="were verified"):
+        tokens.verify([KEY], threads=1)
+
+
+def test_texts_of_other_types_and_subclasses() -> None:
+    class Header(str):
+        def __len__(self) -> int:
+            return 1
+
+    good = token()
+    tokens = batch(Header(good), None, good.encode(), 7, good + "\udc80", "é" * 9_000)
+    tokens.verify([KEY], threads=1)
+    assert bytes(tokens.ok()) == b"\1\0\0\0\0\0"
+    assert native.REASONS[tokens.refusal(5)[1]] == "too_large"
+
+
+@dataclass
+class Sent:
+    proof: Any
+    method: Any
+    url: Any
+
+
+@pytest.mark.parametrize("odd", [None, 7, b"GET", "é", "\udc80", "GET\0"])
+def test_methods_and_urls_of_every_sort(odd: Any) -> None:
+    good = token()
+    for sent in (Sent(proof(good), odd, URL), Sent(proof(good), "GET", odd)):
+        tokens = batch(good)
+        tokens.verify([KEY], threads=1)
+        tokens.prove([sent], threads=1)
+        assert bytes(tokens.ok()) == b"\0"
+
+
+@pytest.mark.parametrize("now", [-(2**80), 2**80])
+def test_times_beyond_every_bound_are_far_away(now: int) -> None:
+    tokens = batch(token(), now=now)
+    tokens.verify([KEY], threads=1)
+    expected = "expired" if now > 0 else "not_yet_valid"
+    assert native.REASONS[tokens.refusal(0)[1]] == expected
+
+
+def test_refuses_names_that_there_are_not() -> None:
+    with pytest.raises(KeyError):
+        rules(algorithms=["none"])
+    with pytest.raises(KeyError):
+        native.Residency(
+            protections=["x"], freshness=[], hardware=True, max_age_s=None, policies=None
+        )
+    with pytest.raises(TypeError):
+        rules(issuer="text")
+
+
+def test_a_batch_is_one_threads_at_a_time() -> None:
+    tokens = batch(*[token()] * 512)
+    outcomes: list[str] = []
+    barrier = threading.Barrier(2)
+
+    def work() -> None:
+        barrier.wait()
+        try:
+            tokens.verify([KEY], threads=1)
+            outcomes.append("verified")
+        except (RuntimeError, ValueError):
+            outcomes.append("refused")
+
+    both = [threading.Thread(target=work) for _ in range(2)]
+    for thread in both:
+        thread.start()
+    for thread in both:
+        thread.join()
+    assert "verified" in outcomes and bytes(tokens.ok()) == b"\1" * 512
