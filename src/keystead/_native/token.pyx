@@ -186,7 +186,7 @@ cdef class TokenBatch:
     # Every object that the arrays look into.
     cdef list kept
     cdef bint busy
-    # Whether steps 5 to 18 were made of every token: until then nothing passed.
+    # Whether the steps that were begun were made of every token: until then nothing passed.
     cdef bint verified
 
     def __cinit__(self, tokens, Rules rules not None, *, now, unsigned threads):
@@ -253,6 +253,7 @@ cdef class TokenBatch:
         if <size_t>len(requests) != self.count or self.requests != NULL:
             raise ValueError("a request is expected for each token, once")
         self._read_requests(requests)
+        self.verified = False  # an interrupted call leaves tokens whose proofs nobody looked at
         cdef size_t first = 0
         cdef size_t last
         cdef ks_status status = KS_OK
@@ -267,6 +268,7 @@ cdef class TokenBatch:
         finally:
             self.busy = False
         _raise_status(status)
+        self.verified = True
 
     def ok(self):
         self._check_verified()
