@@ -1,4 +1,4 @@
-"""The door of tokens: its numbers mean what Python's names mean, and nothing that comes in harms it."""
+"""The door of tokens: its numbers are Python's names, and nothing that comes in harms it."""
 
 import threading
 from dataclasses import dataclass
