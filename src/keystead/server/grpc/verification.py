@@ -60,11 +60,11 @@ class VerificationServicer(Servicer, rpc.VerificationServiceServicer):
 
 
 def _response(result: BatchResult, *, want_claims: bool) -> pb.VerifyBatchResponse:
-    items = range(len(result.ok))
-    return pb.VerifyBatchResponse(
-        ok=result.ok,
-        reasons=[result.reason(item) or "" for item in items],
-        claims=[result.payload(item) if result.ok[item] else b"" for item in items]
-        if want_claims
-        else [],
-    )
+    reasons = [""] * len(result)
+    for item, good in enumerate(result.ok):
+        if not good:
+            reasons[item] = result.reason(item) or ""
+    claims: list[bytes] = []
+    if want_claims:
+        claims = [result.payload(i) if good else b"" for i, good in enumerate(result.ok)]
+    return pb.VerifyBatchResponse(ok=result.ok, reasons=reasons, claims=claims)
