@@ -25,6 +25,8 @@ CORE_FILES = sorted(
 # them is asked at run time (native/src/ks_choose.c); native/Makefile has the same flags.
 FLAGS_OF = {
     "p256_kernel_ifma.c": ["-mavx512f", "-mavx512dq", "-mavx512vl", "-mavx512ifma", "-mbmi2"],
+    "ks_base64url_avx2.c": ["-mavx2"],
+    "ks_base64url_vbmi.c": ["-mavx512f", "-mavx512bw", "-mavx512vbmi"],
 }
 X86_64 = platform.machine().lower() in {"x86_64", "amd64"}
 

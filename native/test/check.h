@@ -13,7 +13,10 @@
         }                                                                      \
     } while (0)
 
+void test_base64url(void);
 void test_fan_out(void);
+void test_htu(void);
+void test_json(void);
 void test_keys(void);
 void test_p256_cache(void);
 void test_p256_kernels(void);

@@ -2,7 +2,10 @@
 #include "check.h"
 
 int main(void) {
+    test_base64url();
     test_fan_out();
+    test_htu();
+    test_json();
     test_keys();
     test_p256_cache();
     test_p256_kernels();

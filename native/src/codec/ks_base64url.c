@@ -1,5 +1,7 @@
 #include "codec/ks_base64url.h"
 
+#include <pthread.h>
+
 #include "codec/ks_base64url_paths.h"
 
 /* --- decoding ----------------------------------------------------------------------------------- */
@@ -74,8 +76,33 @@ ks_status ks_base64url_decode_by(const ks_base64url_path *path, ks_view text, ui
 
 const ks_base64url_path ks_base64url_scalar = {"scalar", NULL};
 
+size_t ks_base64url_paths(const ks_base64url_path *paths[KS_BASE64URL_MOST_PATHS]) {
+    size_t count = 0;
+#if defined(__x86_64__)
+    /* Also asks whether the operating system saves the registers. */
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("avx512vbmi")) {
+        paths[count++] = &ks_base64url_vbmi;
+    }
+    if (__builtin_cpu_supports("avx2")) {
+        paths[count++] = &ks_base64url_avx2;
+    }
+#endif
+    paths[count++] = &ks_base64url_scalar;
+    return count;
+}
+
+static const ks_base64url_path *chosen = &ks_base64url_scalar;
+static pthread_once_t chosen_once = PTHREAD_ONCE_INIT;
+
+static void choose(void) {
+    const ks_base64url_path *paths[KS_BASE64URL_MOST_PATHS];
+    (void)ks_base64url_paths(paths);
+    chosen = paths[0];
+}
+
 const ks_base64url_path *ks_base64url_chosen(void) {
-    return &ks_base64url_scalar;
+    return pthread_once(&chosen_once, choose) == 0 ? chosen : &ks_base64url_scalar;
 }
 
 ks_status ks_base64url_decode(ks_view text, uint8_t *out) {

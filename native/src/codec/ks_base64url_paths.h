@@ -20,8 +20,16 @@ typedef struct ks_base64url_path {
 } ks_base64url_path;
 
 extern const ks_base64url_path ks_base64url_scalar; /* for every CPU */
+#if defined(__x86_64__)
+extern const ks_base64url_path ks_base64url_avx2;
+extern const ks_base64url_path ks_base64url_vbmi; /* AVX-512 F, BW and VBMI */
+#endif
 
-/* The path that runs in this process. */
+/* The paths that this CPU runs, the fastest first. */
+#define KS_BASE64URL_MOST_PATHS 3u
+size_t ks_base64url_paths(const ks_base64url_path *paths[KS_BASE64URL_MOST_PATHS]);
+
+/* The first of them: the path of this process. */
 const ks_base64url_path *ks_base64url_chosen(void);
 
 KS_MUST_CHECK ks_status ks_base64url_decode_by(const ks_base64url_path *path, ks_view text,
