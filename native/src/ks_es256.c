@@ -9,9 +9,9 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "kernel/kernel_credit.h"
 #include "ks_digest.h"
 #include "ks_engine.h"
-#include "p256/p256_credit.h"
 #include "p256/p256_kernel.h"
 #include "p256/p256_key.h"
 
@@ -103,7 +103,7 @@ static kind kind_of(const worker *self, const p256_key *by) {
     if (self->g == NULL || !by->on_curve) {
         return OPENSSL;
     }
-    if (by->table != NULL && by->table->kind == P256_WIDE_TABLE) {
+    if (by->table != NULL && by->table->kind == KS_WIDE_TABLE) {
         return WIDE;
     }
     if (by->table != NULL && self->kernel->verify_comb != NULL) {
@@ -124,9 +124,9 @@ static void group_add(group *to, kind of, const p256_key *by, p256_signature *si
     p256_job *job = &to->jobs[to->count];
     *job = (p256_job){.signature = signature, .verdict = verdict};
     if (of == WIDE) {
-        job->key.wide = by->table->as.wide;
+        job->key.wide = by->table->points;
     } else if (of == COMB) {
-        job->key.comb = by->table->as.comb;
+        job->key.comb = by->table->points;
     } else {
         job->key.point = &by->point;
     }
@@ -180,22 +180,24 @@ static size_t jobs_verify(worker *self, kind of, const group *all, size_t from, 
 
 /* Fillings that are cheaper than OpenSSL: the last one may have too few signatures for that. */
 static size_t fillings_of(size_t count, unsigned lanes, unsigned cost) {
-    return count / lanes + (count % lanes * P256_COST_OPENSSL > cost);
+    return count / lanes + (count % lanes * KS_COST_OPENSSL > cost);
 }
+
+static ks_credit credit = KS_CREDIT_FULL;
 
 /* What credit does not pay for, or too few lanes would share, stays for OpenSSL. */
 static void group_verify(worker *self, kind of, const group *all) {
     unsigned lanes = self->kernel->lanes, cost = cost_of(self->kernel, of);
     for (size_t done = 0; done < all->count;) {
         size_t left = all->count - done;
-        size_t fillings = ks_p256_credit_for(cost, fillings_of(left, lanes, cost));
+        size_t fillings = ks_credit_for(&credit, cost, fillings_of(left, lanes, cost));
         if (fillings == 0) {
-            ks_p256_credit_settle((long)left);
+            ks_credit_settle(&credit, (long)left);
             return;
         }
         size_t count = fillings * lanes < left ? fillings * lanes : left;
         size_t valid = jobs_verify(self, of, all, done, done + count);
-        ks_p256_credit_settle((long)(valid * P256_COST_OPENSSL) - (long)(fillings * cost));
+        ks_credit_settle(&credit, (long)(valid * KS_COST_OPENSSL) - (long)(fillings * cost));
         done += count;
     }
 }

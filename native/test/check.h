@@ -15,7 +15,7 @@
 
 void test_fan_out(void);
 void test_keys(void);
-void test_p256_cache(void);
+void test_kernel_cache(void);
 void test_p256_kernels(void);
 void test_p256_limbs(void);
 void test_p256_values(void);

@@ -57,9 +57,7 @@ typedef struct p256_job {
 /* Jobs of one call: eight fillings of eight lanes. */
 #define P256_MOST_JOBS 64u
 
-/* What one filling of a kernel's lanes costs, in 128ths of one verification by OpenSSL. */
-#define P256_COST_OPENSSL 128u
-
+/* What one filling of lanes costs, in the credit's units (kernel/kernel_credit.h). */
 typedef struct p256_costs {
     unsigned wide, comb, point;
 } p256_costs;

@@ -13,7 +13,7 @@
 void ks_p256_key_close(void *closed) {
     p256_key *self = closed;
     if (self != NULL) {
-        ks_p256_table_release(self->table);
+        ks_table_release(self->table);
         ks_ecdsa_openssl.key_close(atomic_load(&self->openssl));
         free(self);
     }
@@ -31,30 +31,32 @@ void *ks_p256_key_openssl(p256_key *self) {
     return made;
 }
 
-static void wide_build(p256_key *self, const uint8_t xy[2 * COORDINATE_BYTES]) {
-    p256_table *table = ks_p256_table_new(P256_WIDE_TABLE, xy);
-    if (table == NULL || !self->kernel->build_wide(table->as.wide, &self->point)) {
-        ks_p256_table_release(table);
+static ks_key_name name_of(const ks_public_key *parameters) {
+    ks_key_name name;
+    _Static_assert(sizeof name.octets == 2 * COORDINATE_BYTES, "x and y");
+    memcpy(name.octets, parameters->first.data, COORDINATE_BYTES);
+    memcpy(name.octets + COORDINATE_BYTES, parameters->second.data, COORDINATE_BYTES);
+    return name;
+}
+
+static void wide_build(p256_key *self, const ks_key_name *name) {
+    ks_table *table = ks_table_new(KS_CACHE_P256, KS_WIDE_TABLE, name, sizeof(p256_wide));
+    if (table == NULL || !self->kernel->build_wide(table->points, &self->point)) {
+        ks_table_release(table);
         return;
     }
-    ks_p256_cache_add(table);
-    ks_p256_table_release(self->table);
+    ks_cache_add(table);
+    ks_table_release(self->table);
     self->table = table;
 }
 
-static void xy_copy(uint8_t xy[2 * COORDINATE_BYTES], const ks_public_key *parameters) {
-    memcpy(xy, parameters->first.data, COORDINATE_BYTES);
-    memcpy(xy + COORDINATE_BYTES, parameters->second.data, COORDINATE_BYTES);
-}
-
 static void table_find(p256_key *self, size_t uses) {
-    uint8_t xy[2 * COORDINATE_BYTES];
-    xy_copy(xy, &self->parameters);
-    p256_found found = ks_p256_cache_look(xy, uses);
+    ks_key_name name = name_of(&self->parameters);
+    ks_found found = ks_cache_look(KS_CACHE_P256, &name, uses);
     self->table = found.table;
     self->wants_comb = found.wants_comb && !found.wants_wide && self->kernel->build_combs != NULL;
     if (found.wants_wide) {
-        wide_build(self, xy);
+        wide_build(self, &name);
     }
 }
 
@@ -84,26 +86,25 @@ void *ks_p256_key_open(const p256_kernel *kernel, const ks_public_key *parameter
 
 static void combs_build(p256_key *const *wanting, size_t count) {
     const p256_kernel *kernel = wanting[0]->kernel;
-    p256_table *tables[COMBS_AT_ONCE];
+    ks_table *tables[COMBS_AT_ONCE];
     p256_comb *combs[COMBS_AT_ONCE];
     const p256_entry *points[COMBS_AT_ONCE];
     void *scratch = aligned_alloc(SCRATCH_ALIGNMENT, kernel->scratch_bytes);
     size_t made = 0;
     for (; scratch != NULL && made < count; made++) {
-        uint8_t xy[2 * COORDINATE_BYTES];
-        xy_copy(xy, &wanting[made]->parameters);
-        tables[made] = ks_p256_table_new(P256_COMB_TABLE, xy);
+        ks_key_name name = name_of(&wanting[made]->parameters);
+        tables[made] = ks_table_new(KS_CACHE_P256, KS_COMB_TABLE, &name, sizeof(p256_comb));
         if (tables[made] == NULL) {
             break; /* the keys from here on do without */
         }
-        combs[made] = tables[made]->as.comb;
+        combs[made] = tables[made]->points;
         points[made] = &wanting[made]->point;
     }
     if (made > 0) {
         kernel->build_combs(combs, points, made, scratch);
     }
     for (size_t i = 0; i < made; i++) {
-        ks_p256_cache_add(tables[i]);
+        ks_cache_add(tables[i]);
         wanting[i]->table = tables[i];
     }
     free(scratch);

@@ -5,7 +5,7 @@
 #include <stdatomic.h>
 
 #include "ks_verify.h"
-#include "p256_cache.h"
+#include "kernel/kernel_cache.h"
 #include "p256_kernel.h"
 
 typedef struct p256_key {
@@ -13,7 +13,7 @@ typedef struct p256_key {
     ks_public_key parameters; /* the caller's octets, which outlive the key */
     int on_curve;             /* and x and y below p: else it is for OpenSSL alone */
     p256_entry point;
-    p256_table *table; /* or NULL */
+    ks_table *table; /* or NULL */
     int wants_comb;
     _Atomic(void *) openssl; /* OpenSSL's form of it, made when it is first wanted */
 } p256_key;

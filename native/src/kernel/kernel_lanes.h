@@ -3,16 +3,16 @@
  * to signature k, and no operation moves anything between lanes. These are the operations that the
  * field arithmetic is made of, under names that do not need the AVX-512 manual.
  *
- * `native/test/p256_intervals.h` has the same names over intervals; the field arithmetic is compiled
+ * `native/test/lanes_intervals.h` has the same names over intervals; the field arithmetic is compiled
  * with both, and so its bounds are computed by the very operations that run.
  */
-#ifndef P256_LANES_H
-#define P256_LANES_H
+#ifndef KERNEL_LANES_H
+#define KERNEL_LANES_H
 
 #include <immintrin.h>
 #include <stdint.h>
 
-#define P256_LANES 8
+#define KS_LANES 8
 
 typedef __m512i lanes;
 typedef __mmask8 lane_mask; /* bit k speaks of lane k */
