@@ -4,6 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A cache line's: an entry that spans two lines should not span three. */
+#define POINTS_ALIGNMENT 64u
+
 /* A set is what a key's hash chooses; its slots are searched one by one. */
 typedef struct slot {
     ks_table *table;
@@ -62,7 +65,8 @@ ks_table *ks_table_new(ks_cache of, ks_table_kind kind, const ks_key_name *name,
     table->kind = kind;
     atomic_init(&table->references, 1);
     table->name = *name;
-    table->points = malloc(size);
+    table->points = aligned_alloc(POINTS_ALIGNMENT, (size + POINTS_ALIGNMENT - 1) / POINTS_ALIGNMENT *
+                                                     POINTS_ALIGNMENT);
     if (table->points == NULL) {
         free(table);
         return NULL;

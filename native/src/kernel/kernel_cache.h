@@ -17,6 +17,7 @@
 /* Whose tables, in whose form: those of one cache never meet those of another. */
 typedef enum ks_cache {
     KS_CACHE_P256,
+    KS_CACHE_ED25519,
     KS_CACHES,
 } ks_cache;
 
@@ -51,7 +52,7 @@ typedef struct ks_table {
     void *points;     /* what the kernel makes of it */
 } ks_table;
 
-/* A table with one reference and room for `size` octets of points; NULL without memory. */
+/* A table with one reference and room for `size` octets of points, aligned to 64; NULL without memory. */
 KS_MUST_CHECK ks_table *ks_table_new(ks_cache cache, ks_table_kind kind, const ks_key_name *name,
                                      size_t size);
 void ks_table_release(ks_table *table); /* accepts NULL */

@@ -21,11 +21,6 @@ typedef odd_multiple point_table[P256_COMB_ENTRIES];
 
 /* --- in and out of lanes ------------------------------------------------------------------------ */
 
-typedef union lane_words {
-    uint64_t word[KS_LANES];
-    lanes all;
-} lane_words;
-
 typedef struct lane_digits {
     lanes word[P256_DIGIT_WORDS];
     lane_mask minus;
@@ -130,11 +125,11 @@ LANES_INLINE lanes digit_at(const lane_digits *digits, unsigned bit, unsigned wi
     unsigned low = bit % 64;
     lanes bits = lanes_shift_right(digits->word[bit / 64], low);
     if (low + width > 64) {
-        bits = _mm512_or_si512(bits, lanes_shift_left(digits->word[bit / 64 + 1], 64 - low));
+        bits = lanes_or(bits, lanes_shift_left(digits->word[bit / 64 + 1], 64 - low));
     }
     uint64_t half = UINT64_C(1) << (width - 1);
-    lane_mask negative = _mm512_testn_epi64_mask(bits, lanes_all(half));
-    lanes inverted = _mm512_xor_si512(bits, lanes_all(UINT64_MAX));
+    lane_mask negative = lanes_disjoint(bits, lanes_all(half));
+    lanes inverted = lanes_xor(bits, lanes_all(UINT64_MAX));
     *minus = negative ^ digits->minus;
     return lanes_and(lanes_choose(negative, inverted, bits), lanes_all(half - 1));
 }
@@ -144,7 +139,7 @@ LANES_INLINE fe limbs_gather(const char *base, lanes offset, size_t stride) {
     fe out;
     FE_EACH_LIMB
     for (size_t i = 0; i < P256_LIMBS; i++) {
-        out.limb[i] = _mm512_i64gather_epi64(offset, base + i * stride, 1);
+        out.limb[i] = lanes_gather(base + i * stride, offset);
     }
     return out;
 }
@@ -171,17 +166,17 @@ LANES_INLINE void entries_prefetch(const lane_tables *tables, lanes index) {
     offset.all = lanes_add(offset.all, tables->offset);
     for (unsigned lane = 0; lane < KS_LANES; lane++) {
         uintptr_t entry = (uintptr_t)tables->base + (uintptr_t)offset.word[lane];
-        _mm_prefetch((const char *)entry, _MM_HINT_T0);
-        _mm_prefetch((const char *)(entry + 64), _MM_HINT_T0); /* 80 octets are always in two lines */
+        __builtin_prefetch((const char *)entry);
+        __builtin_prefetch((const char *)(entry + 64)); /* 80 octets are always in two lines */
     }
 }
 
 /* Each lane's own multiple number `index` of a table in lanes. */
 LANES_INLINE affine multiples_gather(const point_table *table, lanes index) {
-    const lanes own = _mm512_set_epi64(56, 48, 40, 32, 24, 16, 8, 0);
+    const lane_words own = {.word = {0, 8, 16, 24, 32, 40, 48, 56}};
     lanes offset = lanes_sub(lanes_shift_left(index, 10), lanes_shift_left(index, 6)); /* 960 index */
     _Static_assert(sizeof(odd_multiple) == 960, "what the shifts above say");
-    offset = lanes_add(offset, own);
+    offset = lanes_add(offset, own.all);
     const char *base = (const char *)table;
     return (affine){
         limbs_gather(base + offsetof(odd_multiple, at.x), offset, sizeof(lanes)),

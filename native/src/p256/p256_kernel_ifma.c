@@ -9,7 +9,7 @@
  */
 #include "p256_kernel.h"
 
-#if defined(__AVX512F__) && defined(__AVX512IFMA__)
+#if (defined(__AVX512F__) && defined(__AVX512IFMA__)) || defined(KS_LANES_EMULATED)
 
 #include <stdlib.h>
 
@@ -375,7 +375,7 @@ static int build_wide(p256_wide *table, const p256_entry *point) {
 const p256_kernel ks_p256_kernel_ifma = {
     .path = "ifma",
     .lanes = KS_LANES,
-    .costs = {.wide = 32, .comb = 64, .point = 128}, /* bench/verify_batch.py */
+    .costs = {{[KS_WIDE] = 32, [KS_COMB] = 64, [KS_POINT] = 128}}, /* bench/verify_batch.py */
     .scratch_bytes = MOST_BLOCKS * sizeof(point_table),
     .build_wide = build_wide,
     .verify_wide = verify_wide,

@@ -191,7 +191,7 @@ static void verify_wide(const p256_wide *g, const p256_job *jobs, size_t count) 
 const p256_kernel ks_p256_kernel_portable = {
     .path = "portable",
     .lanes = 1,
-    .costs = {.wide = 24}, /* bench/verify_batch.py */
+    .costs = {{[KS_WIDE] = 24}}, /* bench/verify_batch.py */
     .build_wide = build_wide,
     .verify_wide = verify_wide,
 };

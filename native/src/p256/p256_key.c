@@ -3,8 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ks_engine.h"
-
 #define COORDINATE_BYTES P256_OCTETS
 #define SCRATCH_ALIGNMENT 64u
 
@@ -13,22 +11,14 @@
 void ks_p256_key_close(void *closed) {
     p256_key *self = closed;
     if (self != NULL) {
-        ks_table_release(self->table);
-        ks_ecdsa_openssl.key_close(atomic_load(&self->openssl));
+        ks_kernel_key_close(&self->known, &ks_ecdsa_openssl);
         free(self);
     }
 }
 
-void *ks_p256_key_openssl(p256_key *self) {
-    void *made = atomic_load_explicit(&self->openssl, memory_order_acquire);
-    if (made == NULL) {
-        void *mine = ks_ecdsa_openssl.key_open(KS_ES256, &self->parameters, 1);
-        if (atomic_compare_exchange_strong(&self->openssl, &made, mine)) {
-            return mine;
-        }
-        ks_ecdsa_openssl.key_close(mine); /* another thread was faster, and `made` is now its */
-    }
-    return made;
+void *ks_p256_key_openssl(void *key) {
+    p256_key *self = key;
+    return ks_kernel_key_openssl(&self->known, &ks_ecdsa_openssl, KS_ES256);
 }
 
 static ks_key_name name_of(const ks_public_key *parameters) {
@@ -45,17 +35,13 @@ static void wide_build(p256_key *self, const ks_key_name *name) {
         ks_table_release(table);
         return;
     }
-    ks_cache_add(table);
-    ks_table_release(self->table);
-    self->table = table;
+    ks_kernel_key_keep(&self->known, table);
 }
 
 static void table_find(p256_key *self, size_t uses) {
-    ks_key_name name = name_of(&self->parameters);
-    ks_found found = ks_cache_look(KS_CACHE_P256, &name, uses);
-    self->table = found.table;
-    self->wants_comb = found.wants_comb && !found.wants_wide && self->kernel->build_combs != NULL;
-    if (found.wants_wide) {
+    ks_key_name name = name_of(&self->known.parameters);
+    ks_kernel_key_find(&self->known, KS_CACHE_P256, &name, uses);
+    if (self->known.wants_wide) {
         wide_build(self, &name);
     }
 }
@@ -66,8 +52,8 @@ void *ks_p256_key_open(const p256_kernel *kernel, const ks_public_key *parameter
         return NULL;
     }
     self->kernel = kernel;
-    self->parameters = *parameters;
-    atomic_init(&self->openssl, NULL);
+    self->known.parameters = *parameters;
+    atomic_init(&self->known.openssl, NULL);
     self->on_curve =
         parameters->first.size == COORDINATE_BYTES && parameters->second.size == COORDINATE_BYTES &&
         ks_p256_point_read(&self->point, parameters->first.data, parameters->second.data);
@@ -92,7 +78,7 @@ static void combs_build(p256_key *const *wanting, size_t count) {
     void *scratch = aligned_alloc(SCRATCH_ALIGNMENT, kernel->scratch_bytes);
     size_t made = 0;
     for (; scratch != NULL && made < count; made++) {
-        ks_key_name name = name_of(&wanting[made]->parameters);
+        ks_key_name name = name_of(&wanting[made]->known.parameters);
         tables[made] = ks_table_new(KS_CACHE_P256, KS_COMB_TABLE, &name, sizeof(p256_comb));
         if (tables[made] == NULL) {
             break; /* the keys from here on do without */
@@ -104,8 +90,7 @@ static void combs_build(p256_key *const *wanting, size_t count) {
         kernel->build_combs(combs, points, made, scratch);
     }
     for (size_t i = 0; i < made; i++) {
-        ks_cache_add(tables[i]);
-        wanting[i]->table = tables[i];
+        ks_kernel_key_keep(&wanting[i]->known, tables[i]);
     }
     free(scratch);
 }
@@ -115,7 +100,7 @@ void ks_p256_keys_ready(void *const *keys, size_t count) {
     size_t waiting = 0;
     for (size_t i = 0; i < count; i++) {
         p256_key *self = keys[i];
-        if (self != NULL && self->wants_comb) {
+        if (self != NULL && self->known.wants_comb && self->kernel->build_combs != NULL) {
             wanting[waiting++] = self;
         }
         if (waiting == COMBS_AT_ONCE || (waiting > 0 && i + 1 == count)) {
