@@ -13,7 +13,8 @@ FLAGS = ["-O3", "-std=c11", "-Wall", "-Wextra", "-D_POSIX_C_SOURCE=200809L"]
 # Sources that need instructions which not every CPU of the architecture has. Whether this one has
 # them is asked at run time (native/src/ks_choose.c); native/Makefile has the same flags.
 FLAGS_OF = {
-    "p256_kernel_ifma.c": ["-mavx512f", "-mavx512dq", "-mavx512vl", "-mavx512ifma", "-mbmi2"],
+    name: ["-mavx512f", "-mavx512dq", "-mavx512vl", "-mavx512ifma", "-mbmi2"]
+    for name in ("p256_kernel_ifma.c", "ed25519_kernel_ifma.c")
 }
 X86_64 = platform.machine().lower() in {"x86_64", "amd64"}
 
