@@ -23,8 +23,10 @@ CORE_FILES = sorted(
 
 # Sources that need instructions which not every CPU of the architecture has. Whether this one has
 # them is asked at run time (native/src/ks_choose.c); native/Makefile has the same flags.
+IFMA = ["-mavx512f", "-mavx512dq", "-mavx512vl", "-mavx512ifma", "-mbmi2"]
 FLAGS_OF = {
-    "p256_kernel_ifma.c": ["-mavx512f", "-mavx512dq", "-mavx512vl", "-mavx512ifma", "-mbmi2"],
+    "p256_kernel_ifma.c": IFMA,
+    "ed25519_kernel_ifma.c": IFMA,
     "ks_base64url_avx2.c": ["-mavx2"],
     "ks_base64url_vbmi.c": ["-mavx512f", "-mavx512bw", "-mavx512vbmi"],
 }

@@ -19,7 +19,18 @@ void ks_digest_close(ks_digest *digest) {
 
 int ks_digest_compute(ks_digest *digest, ks_view message, uint8_t out[EVP_MAX_MD_SIZE],
                       unsigned *size) {
-    return EVP_DigestInit_ex(digest->state, digest->kind, NULL) == 1 &&
-           EVP_DigestUpdate(digest->state, message.data, message.size) == 1 &&
-           EVP_DigestFinal_ex(digest->state, out, size) == 1;
+    return ks_digest_compute_parts(digest, &message, 1, out, size);
+}
+
+int ks_digest_compute_parts(ks_digest *digest, const ks_view *parts, size_t count,
+                            uint8_t out[EVP_MAX_MD_SIZE], unsigned *size) {
+    if (EVP_DigestInit_ex(digest->state, digest->kind, NULL) != 1) {
+        return 0;
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (EVP_DigestUpdate(digest->state, parts[i].data, parts[i].size) != 1) {
+            return 0;
+        }
+    }
+    return EVP_DigestFinal_ex(digest->state, out, size) == 1;
 }

@@ -18,5 +18,8 @@ void ks_digest_close(ks_digest *digest);
 /* Writes the digest of `message` to `out` and its length to `*size`. Returns 1, or 0 on failure. */
 KS_MUST_CHECK int ks_digest_compute(ks_digest *digest, ks_view message,
                                     uint8_t out[EVP_MAX_MD_SIZE], unsigned *size);
+/* The same of several parts, one after the other. */
+KS_MUST_CHECK int ks_digest_compute_parts(ks_digest *digest, const ks_view *parts, size_t count,
+                                          uint8_t out[EVP_MAX_MD_SIZE], unsigned *size);
 
 #endif

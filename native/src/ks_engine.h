@@ -37,8 +37,10 @@ extern const ks_engine ks_ed25519_openssl; /* Ed25519 */
 extern const ks_engine ks_rsa_openssl;     /* RS256, PS256 */
 
 extern const ks_engine ks_es256_portable; /* for every CPU */
+extern const ks_engine ks_ed25519_portable;
 #if defined(__x86_64__)
 extern const ks_engine ks_es256_ifma; /* for those of which ks_cpu_has_ifma is true */
+extern const ks_engine ks_ed25519_ifma;
 #endif
 
 /* Which engine verifies an algorithm on this machine, and why; the engine is NULL if none does. */

@@ -1,17 +1,16 @@
 /*
- * ES256 with the kernels of p256/: which signature goes to which kernel, and when OpenSSL decides.
+ * ES256 with the kernels of p256/; kernel/kernel_run.h has what happens to a run.
  *
- * The rule. A kernel's "valid" counts, because the key was checked to be on the curve and r and s to be
- * in range before the kernel saw them, and the kernel's last step compares x coordinates in full.
- * Everything else is OpenSSL's: every signature that a kernel did not find valid, every key and number
- * that this file did not like, every lane that met an exception in the formulas.
+ * A kernel's "valid" counts, because the key was checked to be on the curve and r and s to be in range
+ * before the kernel saw them, and the kernel's last step compares x coordinates in full. Every key and
+ * number that this file does not like is OpenSSL's, and so is every lane that met an exception in the
+ * formulas.
  */
 #include <pthread.h>
 #include <stdlib.h>
 
 #include "ks_digest.h"
 #include "ks_engine.h"
-#include "p256/p256_credit.h"
 #include "p256/p256_kernel.h"
 #include "p256/p256_key.h"
 
@@ -49,34 +48,29 @@ static const p256_wide *base_of(const p256_kernel *kernel) {
 
 /* --- workers ------------------------------------------------------------------------------------ */
 
-/* Items that want the same of a kernel. */
-typedef struct group {
-    p256_job jobs[P256_MOST_JOBS];
-    const ks_verify_item *items[P256_MOST_JOBS];
-    size_t count;
-} group;
-
-typedef enum kind { WIDE, COMB, POINT, KIND_COUNT, OPENSSL, REFUSED } kind;
-
 typedef struct worker {
     const p256_kernel *kernel;
     const p256_wide *g;
     void *scratch;
-    void *openssl; /* OpenSSL's worker, made when it is first wanted */
+    ks_runner runner;
     ks_digest digest;
+    /* Of the items of one run, by their places in it. */
+    const ks_verify_item *items[P256_MOST_JOBS];
     p256_signature signatures[P256_MOST_JOBS];
-    group groups[KIND_COUNT];
+    p256_job jobs[P256_MOST_JOBS];
 } worker;
 
 static void worker_close(void *closed) {
     worker *self = closed;
     if (self != NULL) {
-        ks_ecdsa_openssl.worker_close(self->openssl);
+        ks_runner_close(&self->runner);
         ks_digest_close(&self->digest);
         free(self->scratch);
         free(self);
     }
 }
+
+static const ks_scheme scheme;
 
 static void *worker_open_for(const p256_kernel *kernel) {
     worker *self = calloc(1, sizeof *self);
@@ -85,6 +79,7 @@ static void *worker_open_for(const p256_kernel *kernel) {
     }
     self->kernel = kernel;
     self->g = base_of(kernel);
+    self->runner = (ks_runner){.scheme = &scheme, .lanes = kernel->lanes, .costs = kernel->costs};
     if (kernel->scratch_bytes > 0) {
         self->scratch = aligned_alloc(SCRATCH_ALIGNMENT, kernel->scratch_bytes);
     }
@@ -98,18 +93,19 @@ static void *worker_open_for(const p256_kernel *kernel) {
 
 /* --- sorting ------------------------------------------------------------------------------------ */
 
-/* What a signature under this key wants. */
-static kind kind_of(const worker *self, const p256_key *by) {
+/* Where a signature under this key goes. */
+static ks_way way_of(const worker *self, const p256_key *by) {
+    const ks_table *table = by->known.table;
     if (self->g == NULL || !by->on_curve) {
-        return OPENSSL;
+        return KS_OPENSSL;
     }
-    if (by->table != NULL && by->table->kind == P256_WIDE_TABLE) {
-        return WIDE;
+    if (table != NULL && table->kind == KS_WIDE_TABLE) {
+        return KS_WIDE;
     }
-    if (by->table != NULL && self->kernel->verify_comb != NULL) {
-        return COMB;
+    if (table != NULL && self->kernel->verify_comb != NULL) {
+        return KS_COMB;
     }
-    return self->kernel->verify_point != NULL ? POINT : OPENSSL;
+    return self->kernel->verify_point != NULL ? KS_POINT : KS_OPENSSL;
 }
 
 /* Reads r and s; 0 if they are out of range, and a kernel must not see them. */
@@ -119,35 +115,31 @@ static int signature_read(p256_signature *signature, const ks_verify_item *item)
     return ks_p256_scalar_in_range(signature->r) && ks_p256_scalar_in_range(signature->s);
 }
 
-static void group_add(group *to, kind of, const p256_key *by, p256_signature *signature,
-                      const ks_verify_item *item, uint8_t *verdict) {
-    p256_job *job = &to->jobs[to->count];
-    *job = (p256_job){.signature = signature, .verdict = verdict};
-    if (of == WIDE) {
-        job->key.wide = by->table->as.wide;
-    } else if (of == COMB) {
-        job->key.comb = by->table->as.comb;
+static ks_way job_read(void *context, size_t place, const void *key, const ks_verify_item *item,
+                       uint8_t *verdict) {
+    worker *self = context;
+    const p256_key *by = key;
+    if (item->signature.size != SIGNATURE_BYTES) {
+        return KS_REFUSED;
+    }
+    ks_way way = way_of(self, by);
+    if (way == KS_OPENSSL || !signature_read(&self->signatures[place], item)) {
+        return KS_OPENSSL;
+    }
+    p256_job *job = &self->jobs[place];
+    *job = (p256_job){.signature = &self->signatures[place], .verdict = verdict};
+    if (way == KS_WIDE) {
+        job->key.wide = by->known.table->points;
+    } else if (way == KS_COMB) {
+        job->key.comb = by->known.table->points;
     } else {
         job->key.point = &by->point;
     }
-    to->items[to->count++] = item;
+    self->items[place] = item;
+    return way;
 }
 
 /* --- verifying ---------------------------------------------------------------------------------- */
-
-static unsigned cost_of(const p256_kernel *kernel, kind of) {
-    return of == WIDE ? kernel->costs.wide : of == COMB ? kernel->costs.comb : kernel->costs.point;
-}
-
-static void kernel_call(const worker *self, kind of, const p256_job *jobs, size_t count) {
-    if (of == WIDE) {
-        self->kernel->verify_wide(self->g, jobs, count);
-    } else if (of == COMB) {
-        self->kernel->verify_comb(self->g, jobs, count);
-    } else {
-        self->kernel->verify_point(self->g, jobs, count, self->scratch);
-    }
-}
 
 static int digest_read(worker *self, p256_signature *signature, const ks_verify_item *item) {
     uint8_t digest[EVP_MAX_MD_SIZE];
@@ -159,98 +151,42 @@ static int digest_read(worker *self, p256_signature *signature, const ks_verify_
     return 1;
 }
 
-/* Jobs from..to of a group; how many of them are valid. */
-static size_t jobs_verify(worker *self, kind of, const group *all, size_t from, size_t to) {
+static void jobs_verify(void *context, ks_way way, const size_t *places, size_t count) {
+    worker *self = context;
     p256_signature *signatures[P256_MOST_JOBS];
-    const p256_job *jobs = all->jobs + from;
-    size_t count = to - from, valid = 0;
+    p256_job jobs[P256_MOST_JOBS];
     for (size_t i = 0; i < count; i++) {
+        jobs[i] = self->jobs[places[i]];
         signatures[i] = jobs[i].signature;
-        if (!digest_read(self, signatures[i], all->items[from + i])) {
-            return 0; /* and OpenSSL is asked about all of them */
+        if (!digest_read(self, signatures[i], self->items[places[i]])) {
+            return; /* and OpenSSL is asked about all of them */
         }
     }
     ks_p256_multipliers(signatures, count);
-    kernel_call(self, of, jobs, count);
-    for (size_t i = 0; i < count; i++) {
-        valid += *jobs[i].verdict;
-    }
-    return valid;
-}
-
-/* Fillings that are cheaper than OpenSSL: the last one may have too few signatures for that. */
-static size_t fillings_of(size_t count, unsigned lanes, unsigned cost) {
-    return count / lanes + (count % lanes * P256_COST_OPENSSL > cost);
-}
-
-/* What credit does not pay for, or too few lanes would share, stays for OpenSSL. */
-static void group_verify(worker *self, kind of, const group *all) {
-    unsigned lanes = self->kernel->lanes, cost = cost_of(self->kernel, of);
-    for (size_t done = 0; done < all->count;) {
-        size_t left = all->count - done;
-        size_t fillings = ks_p256_credit_for(cost, fillings_of(left, lanes, cost));
-        if (fillings == 0) {
-            ks_p256_credit_settle((long)left);
-            return;
-        }
-        size_t count = fillings * lanes < left ? fillings * lanes : left;
-        size_t valid = jobs_verify(self, of, all, done, done + count);
-        ks_p256_credit_settle((long)(valid * P256_COST_OPENSSL) - (long)(fillings * cost));
-        done += count;
+    if (way == KS_WIDE) {
+        self->kernel->verify_wide(self->g, jobs, count);
+    } else if (way == KS_COMB) {
+        self->kernel->verify_comb(self->g, jobs, count);
+    } else {
+        self->kernel->verify_point(self->g, jobs, count, self->scratch);
     }
 }
 
-static ks_status openssl_verify(worker *self, p256_key *by, const ks_verify_item *item,
-                                uint8_t *verdict) {
-    if (self->openssl == NULL) {
-        self->openssl = ks_ecdsa_openssl.worker_open(KS_ES256);
-    }
-    void *for_openssl = ks_p256_key_openssl(by);
-    if (self->openssl == NULL) {
-        return KS_E_MEMORY;
-    }
-    if (for_openssl == NULL) {
-        return KS_OK; /* and the verdict stays 0, as for any key that OpenSSL does not take */
-    }
-    ks_verify_item alone = {item->message, item->signature, 0};
-    return ks_ecdsa_openssl.verify(self->openssl, &for_openssl, &alone, 1, verdict);
-}
+static ks_credit credit = KS_CREDIT_FULL;
 
-static ks_status run_verify(worker *self, void *const *keys, const ks_verify_item *items,
-                            size_t count, uint8_t *verdicts) {
-    kind kinds[P256_MOST_JOBS];
-    for (int of = 0; of < KIND_COUNT; of++) {
-        self->groups[of].count = 0;
-    }
-    for (size_t i = 0; i < count; i++) {
-        const p256_key *by = keys[items[i].key];
-        p256_signature *signature = &self->signatures[i];
-        kinds[i] = by == NULL || items[i].signature.size != SIGNATURE_BYTES ? REFUSED
-                                                                           : kind_of(self, by);
-        if (kinds[i] < KIND_COUNT && signature_read(signature, &items[i])) {
-            group_add(&self->groups[kinds[i]], kinds[i], by, signature, &items[i], &verdicts[i]);
-        }
-    }
-    for (int of = 0; of < KIND_COUNT; of++) {
-        group_verify(self, (kind)of, &self->groups[of]);
-    }
-    ks_status status = KS_OK;
-    for (size_t i = 0; i < count && status == KS_OK; i++) {
-        if (kinds[i] != REFUSED && verdicts[i] == 0) {
-            status = openssl_verify(self, keys[items[i].key], &items[i], &verdicts[i]);
-        }
-    }
-    return status;
-}
+static const ks_scheme scheme = {
+    .algorithm = KS_ES256,
+    .openssl = &ks_ecdsa_openssl,
+    .credit = &credit,
+    .key_openssl = ks_p256_key_openssl,
+    .job_read = job_read,
+    .jobs_verify = jobs_verify,
+};
 
 static ks_status verify(void *context, void *const *keys, const ks_verify_item *items, size_t count,
                         uint8_t *verdicts) {
-    ks_status status = KS_OK;
-    for (size_t from = 0; from < count && status == KS_OK; from += P256_MOST_JOBS) {
-        size_t run = count - from < P256_MOST_JOBS ? count - from : P256_MOST_JOBS;
-        status = run_verify(context, keys, items + from, run, verdicts + from);
-    }
-    return status;
+    worker *self = context;
+    return ks_runner_verify(&self->runner, self, keys, items, count, verdicts);
 }
 
 /* --- the engines -------------------------------------------------------------------------------- */

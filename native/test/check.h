@@ -18,7 +18,7 @@ void test_fan_out(void);
 void test_htu(void);
 void test_json(void);
 void test_keys(void);
-void test_p256_cache(void);
+void test_kernel_cache(void);
 void test_p256_kernels(void);
 void test_p256_limbs(void);
 void test_p256_values(void);

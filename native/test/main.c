@@ -7,7 +7,7 @@ int main(void) {
     test_htu();
     test_json();
     test_keys();
-    test_p256_cache();
+    test_kernel_cache();
     test_p256_kernels();
     test_p256_limbs();
     test_p256_values();

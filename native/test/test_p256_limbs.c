@@ -3,7 +3,7 @@
  * top says comes in to what it says comes out.
  */
 #include "check.h"
-#include "p256_intervals.h"
+#include "lanes_intervals.h"
 
 #include "p256/p256_field_lanes.h"
 

@@ -9,22 +9,17 @@
 
 #include "p256_kernel.h"
 
-#include "p256_lanes.h"
+#include "kernel/kernel_lanes.h"
 
 #include "p256_field_lanes.h"
 #include "p256_formulas.h"
 
-#define MOST_BLOCKS (P256_MOST_JOBS / P256_LANES)
+#define MOST_BLOCKS (P256_MOST_JOBS / KS_LANES)
 
 /* The odd multiples of eight keys that nobody has seen before. */
 typedef odd_multiple point_table[P256_COMB_ENTRIES];
 
 /* --- in and out of lanes ------------------------------------------------------------------------ */
-
-typedef union lane_words {
-    uint64_t word[P256_LANES];
-    lanes all;
-} lane_words;
 
 typedef struct lane_digits {
     lanes word[P256_DIGIT_WORDS];
@@ -38,20 +33,20 @@ typedef struct lane_tables {
 } lane_tables;
 
 typedef struct block {
-    const p256_job *job[P256_LANES]; /* the last one again and again where there are fewer */
+    const p256_job *job[KS_LANES]; /* the last one again and again where there are fewer */
     lane_digits u1, u2;
     lane_tables key;
     jacobian sum;
 } block;
 
 static size_t block_count(size_t jobs) {
-    return (jobs + P256_LANES - 1) / P256_LANES;
+    return (jobs + KS_LANES - 1) / KS_LANES;
 }
 
 static lane_digits digits_load(const block *of, int second) {
     lane_digits out = {.minus = 0};
     lane_words words[P256_DIGIT_WORDS];
-    for (unsigned lane = 0; lane < P256_LANES; lane++) {
+    for (unsigned lane = 0; lane < KS_LANES; lane++) {
         const p256_signature *signature = of->job[lane]->signature;
         const p256_digits *digits = second ? &signature->u2 : &signature->u1;
         for (int i = 0; i < P256_DIGIT_WORDS; i++) {
@@ -65,9 +60,9 @@ static lane_digits digits_load(const block *of, int second) {
     return out;
 }
 
-static fe limbs_load(const uint64_t *const limbs[P256_LANES]) {
+static fe limbs_load(const uint64_t *const limbs[KS_LANES]) {
     lane_words words[P256_LIMBS];
-    for (unsigned lane = 0; lane < P256_LANES; lane++) {
+    for (unsigned lane = 0; lane < KS_LANES; lane++) {
         for (int i = 0; i < P256_LIMBS; i++) {
             words[i].word[lane] = limbs[lane][i];
         }
@@ -79,9 +74,9 @@ static fe limbs_load(const uint64_t *const limbs[P256_LANES]) {
     return out;
 }
 
-static affine points_load(const p256_entry *const points[P256_LANES]) {
-    const uint64_t *x[P256_LANES], *y[P256_LANES];
-    for (unsigned lane = 0; lane < P256_LANES; lane++) {
+static affine points_load(const p256_entry *const points[KS_LANES]) {
+    const uint64_t *x[KS_LANES], *y[KS_LANES];
+    for (unsigned lane = 0; lane < KS_LANES; lane++) {
         x[lane] = points[lane]->x;
         y[lane] = points[lane]->y;
     }
@@ -91,24 +86,24 @@ static affine points_load(const p256_entry *const points[P256_LANES]) {
 static void limbs_store(uint64_t (*limbs)[P256_LIMBS], fe a) {
     for (int i = 0; i < P256_LIMBS; i++) {
         lane_words words = {.all = lanes_and(a.limb[i], lanes_all(P256_LIMB_MASK))};
-        for (unsigned lane = 0; lane < P256_LANES; lane++) {
+        for (unsigned lane = 0; lane < KS_LANES; lane++) {
             limbs[lane][i] = words.word[lane];
         }
     }
 }
 
-static void entries_store(p256_entry *const to[P256_LANES], affine points) {
-    uint64_t x[P256_LANES][P256_LIMBS], y[P256_LANES][P256_LIMBS];
+static void entries_store(p256_entry *const to[KS_LANES], affine points) {
+    uint64_t x[KS_LANES][P256_LIMBS], y[KS_LANES][P256_LIMBS];
     limbs_store(x, points.x);
     limbs_store(y, points.y);
-    for (unsigned lane = 0; lane < P256_LANES; lane++) {
+    for (unsigned lane = 0; lane < KS_LANES; lane++) {
         memcpy(to[lane]->x, x[lane], sizeof to[lane]->x);
         memcpy(to[lane]->y, y[lane], sizeof to[lane]->y);
     }
 }
 
 static void block_load(block *into, const p256_job *jobs, size_t count) {
-    for (size_t lane = 0; lane < P256_LANES; lane++) {
+    for (size_t lane = 0; lane < KS_LANES; lane++) {
         into->job[lane] = &jobs[lane < count ? lane : count - 1];
     }
     into->u1 = digits_load(into, 0);
@@ -117,7 +112,7 @@ static void block_load(block *into, const p256_job *jobs, size_t count) {
 
 static size_t blocks_load(block *blocks, const p256_job *jobs, size_t count) {
     for (size_t b = 0; b < block_count(count); b++) {
-        block_load(&blocks[b], jobs + b * P256_LANES, count - b * P256_LANES);
+        block_load(&blocks[b], jobs + b * KS_LANES, count - b * KS_LANES);
     }
     return block_count(count);
 }
@@ -130,11 +125,11 @@ LANES_INLINE lanes digit_at(const lane_digits *digits, unsigned bit, unsigned wi
     unsigned low = bit % 64;
     lanes bits = lanes_shift_right(digits->word[bit / 64], low);
     if (low + width > 64) {
-        bits = _mm512_or_si512(bits, lanes_shift_left(digits->word[bit / 64 + 1], 64 - low));
+        bits = lanes_or(bits, lanes_shift_left(digits->word[bit / 64 + 1], 64 - low));
     }
     uint64_t half = UINT64_C(1) << (width - 1);
-    lane_mask negative = _mm512_testn_epi64_mask(bits, lanes_all(half));
-    lanes inverted = _mm512_xor_si512(bits, lanes_all(UINT64_MAX));
+    lane_mask negative = lanes_disjoint(bits, lanes_all(half));
+    lanes inverted = lanes_xor(bits, lanes_all(UINT64_MAX));
     *minus = negative ^ digits->minus;
     return lanes_and(lanes_choose(negative, inverted, bits), lanes_all(half - 1));
 }
@@ -144,7 +139,7 @@ LANES_INLINE fe limbs_gather(const char *base, lanes offset, size_t stride) {
     fe out;
     FE_EACH_LIMB
     for (size_t i = 0; i < P256_LIMBS; i++) {
-        out.limb[i] = _mm512_i64gather_epi64(offset, base + i * stride, 1);
+        out.limb[i] = lanes_gather(base + i * stride, offset);
     }
     return out;
 }
@@ -169,19 +164,19 @@ LANES_INLINE void entries_prefetch(const lane_tables *tables, lanes index) {
     lane_words offset;
     offset.all = lanes_add(lanes_shift_left(index, 6), lanes_shift_left(index, 4));
     offset.all = lanes_add(offset.all, tables->offset);
-    for (unsigned lane = 0; lane < P256_LANES; lane++) {
+    for (unsigned lane = 0; lane < KS_LANES; lane++) {
         uintptr_t entry = (uintptr_t)tables->base + (uintptr_t)offset.word[lane];
-        _mm_prefetch((const char *)entry, _MM_HINT_T0);
-        _mm_prefetch((const char *)(entry + 64), _MM_HINT_T0); /* 80 octets are always in two lines */
+        __builtin_prefetch((const char *)entry);
+        __builtin_prefetch((const char *)(entry + 64)); /* 80 octets are always in two lines */
     }
 }
 
 /* Each lane's own multiple number `index` of a table in lanes. */
 LANES_INLINE affine multiples_gather(const point_table *table, lanes index) {
-    const lanes own = _mm512_set_epi64(56, 48, 40, 32, 24, 16, 8, 0);
+    const lane_words own = {.word = {0, 8, 16, 24, 32, 40, 48, 56}};
     lanes offset = lanes_sub(lanes_shift_left(index, 10), lanes_shift_left(index, 6)); /* 960 index */
     _Static_assert(sizeof(odd_multiple) == 960, "what the shifts above say");
-    offset = lanes_add(offset, own);
+    offset = lanes_add(offset, own.all);
     const char *base = (const char *)table;
     return (affine){
         limbs_gather(base + offsetof(odd_multiple, at.x), offset, sizeof(lanes)),
@@ -192,7 +187,7 @@ LANES_INLINE affine multiples_gather(const point_table *table, lanes index) {
 static lane_tables tables_of(const block *of) {
     lane_words offset;
     const char *base = (const char *)of->job[0]->key.entries;
-    for (unsigned lane = 0; lane < P256_LANES; lane++) {
+    for (unsigned lane = 0; lane < KS_LANES; lane++) {
         const char *table = (const char *)of->job[lane]->key.entries;
         offset.word[lane] = (uint64_t)(uintptr_t)table - (uint64_t)(uintptr_t)base;
     }

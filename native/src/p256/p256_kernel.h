@@ -7,6 +7,7 @@
 #ifndef P256_KERNEL_H
 #define P256_KERNEL_H
 
+#include "kernel/kernel_run.h"
 #include "p256_limbs.h"
 #include "p256_scalar.h"
 
@@ -54,20 +55,12 @@ typedef struct p256_job {
     uint8_t *verdict; /* becomes 1 if the signature is valid */
 } p256_job;
 
-/* Jobs of one call: eight fillings of eight lanes. */
-#define P256_MOST_JOBS 64u
-
-/* What one filling of a kernel's lanes costs, in 128ths of one verification by OpenSSL. */
-#define P256_COST_OPENSSL 128u
-
-typedef struct p256_costs {
-    unsigned wide, comb, point;
-} p256_costs;
+#define P256_MOST_JOBS KS_MOST_JOBS
 
 typedef struct p256_kernel {
     const char *path; /* what ks_verify_path says */
     unsigned lanes;
-    p256_costs costs;
+    ks_costs costs;
 
     /* One thread's scratch, aligned to 64 bytes; 0 if none is needed. */
     size_t scratch_bytes;

@@ -9,7 +9,7 @@
  */
 #include "p256_kernel.h"
 
-#if defined(__AVX512F__) && defined(__AVX512IFMA__)
+#if (defined(__AVX512F__) && defined(__AVX512IFMA__)) || defined(KS_LANES_EMULATED)
 
 #include <stdlib.h>
 
@@ -61,7 +61,7 @@ static void add_base(block *pair, size_t count, const p256_wide *g) {
 static lane_mask lanes_with_two_candidates(const block *of) {
     static const uint64_t gap[P256_WORDS] = {P256_PRIME_LESS_ORDER};
     unsigned out = 0;
-    for (unsigned lane = 0; lane < P256_LANES; lane++) {
+    for (unsigned lane = 0; lane < KS_LANES; lane++) {
         out |= (unsigned)p256_words_below(of->job[lane]->signature->r, gap) << lane;
     }
     return (lane_mask)out;
@@ -69,9 +69,9 @@ static lane_mask lanes_with_two_candidates(const block *of) {
 
 /* r is x modulo n, and x is below p: x is r, or r + n where that is below p. */
 static lane_mask x_is_r(const block *of) {
-    uint64_t r[P256_LANES][P256_LIMBS];
-    const uint64_t *at[P256_LANES];
-    for (unsigned lane = 0; lane < P256_LANES; lane++) {
+    uint64_t r[KS_LANES][P256_LIMBS];
+    const uint64_t *at[KS_LANES];
+    for (unsigned lane = 0; lane < KS_LANES; lane++) {
         p256_limbs_of(r[lane], of->job[lane]->signature->r);
         at[lane] = r[lane];
     }
@@ -87,7 +87,7 @@ static lane_mask x_is_r(const block *of) {
 
 static void verdicts_write(const block *of) {
     lane_mask valid = x_is_r(of);
-    for (unsigned lane = 0; lane < P256_LANES; lane++) {
+    for (unsigned lane = 0; lane < KS_LANES; lane++) {
         *of->job[lane]->verdict = (valid >> lane) & 1;
     }
 }
@@ -135,8 +135,8 @@ static void verify_wide(const p256_wide *g, const p256_job *jobs, size_t count) 
 static lane_mask invert_all(fe *elements, size_t count) {
     fe before[MOST_BLOCKS];
     lane_mask zero[MOST_BLOCKS], any = 0;
-    uint64_t limbs[P256_LANES][P256_LIMBS];
-    const uint64_t *at[P256_LANES];
+    uint64_t limbs[KS_LANES][P256_LIMBS];
+    const uint64_t *at[KS_LANES];
     const fe one = fe_constant(p256_one), nothing = fe_sub(one, one, 0);
     fe product = one;
     for (size_t k = 0; k < count; k++) {
@@ -147,8 +147,8 @@ static lane_mask invert_all(fe *elements, size_t count) {
         product = fe_mul(product, elements[k]);
     }
     limbs_store(limbs, product);
-    ks_p256_invert_all(limbs, P256_LANES);
-    for (unsigned lane = 0; lane < P256_LANES; lane++) {
+    ks_p256_invert_all(limbs, KS_LANES);
+    for (unsigned lane = 0; lane < KS_LANES; lane++) {
         at[lane] = limbs[lane];
     }
     fe rest = limbs_load(at);
@@ -204,8 +204,8 @@ static void pair_verify_point(block *pair, size_t count, const point_table *tabl
 }
 
 static affine block_point(const block *of) {
-    const p256_entry *points[P256_LANES];
-    for (unsigned lane = 0; lane < P256_LANES; lane++) {
+    const p256_entry *points[KS_LANES];
+    for (unsigned lane = 0; lane < KS_LANES; lane++) {
         points[lane] = of->job[lane]->key.point;
     }
     return points_load(points);
@@ -294,8 +294,8 @@ static void comb_powers(affine powers[P256_COMB_BLOCKS], const affine *point) {
     }
 }
 
-static void build_eight_combs(p256_comb *const combs[P256_LANES],
-                              const p256_entry *const points[P256_LANES], point_table *tables) {
+static void build_eight_combs(p256_comb *const combs[KS_LANES],
+                              const p256_entry *const points[KS_LANES], point_table *tables) {
     affine point = points_load(points), powers[P256_COMB_BLOCKS];
     fe z[P256_COMB_BLOCKS];
     comb_powers(powers, &point);
@@ -305,8 +305,8 @@ static void build_eight_combs(p256_comb *const combs[P256_LANES],
     point_tables_finish(tables, z, P256_COMB_BLOCKS);
     for (unsigned part = 0; part < P256_COMB_BLOCKS; part++) {
         for (unsigned k = 0; k < P256_COMB_ENTRIES; k++) {
-            p256_entry *to[P256_LANES];
-            for (unsigned lane = 0; lane < P256_LANES; lane++) {
+            p256_entry *to[KS_LANES];
+            for (unsigned lane = 0; lane < KS_LANES; lane++) {
                 to[lane] = &combs[lane]->block[part][k];
             }
             entries_store(to, tables[part][k].at);
@@ -316,10 +316,10 @@ static void build_eight_combs(p256_comb *const combs[P256_LANES],
 
 static void build_combs(p256_comb *const *combs, const p256_entry *const *points, size_t count,
                         void *scratch) {
-    for (size_t from = 0; from < count; from += P256_LANES) {
-        p256_comb *to[P256_LANES];
-        const p256_entry *of[P256_LANES];
-        for (size_t lane = 0; lane < P256_LANES; lane++) {
+    for (size_t from = 0; from < count; from += KS_LANES) {
+        p256_comb *to[KS_LANES];
+        const p256_entry *of[KS_LANES];
+        for (size_t lane = 0; lane < KS_LANES; lane++) {
             size_t i = from + lane < count ? from + lane : count - 1;
             to[lane] = combs[i];
             of[lane] = points[i];
@@ -334,9 +334,9 @@ static void build_combs(p256_comb *const *combs, const p256_entry *const *points
  * something that is no point of the curve. */
 static int windows_build(p256_wide *table, const p256_entry *powers, size_t from,
                           odd_multiple *multiples) {
-    size_t window[P256_LANES];
-    const p256_entry *firsts[P256_LANES];
-    for (size_t lane = 0; lane < P256_LANES; lane++) {
+    size_t window[KS_LANES];
+    const p256_entry *firsts[KS_LANES];
+    for (size_t lane = 0; lane < KS_LANES; lane++) {
         window[lane] = from + lane < P256_WIDE_WINDOWS ? from + lane : P256_WIDE_WINDOWS - 1;
         firsts[lane] = &powers[window[lane]];
     }
@@ -347,8 +347,8 @@ static int windows_build(p256_wide *table, const p256_entry *powers, size_t from
     }
     odd_multiples_finish(multiples, P256_WIDE_ENTRIES, z);
     for (size_t k = 0; k < P256_WIDE_ENTRIES; k++) {
-        p256_entry *to[P256_LANES];
-        for (unsigned lane = 0; lane < P256_LANES; lane++) {
+        p256_entry *to[KS_LANES];
+        for (unsigned lane = 0; lane < KS_LANES; lane++) {
             to[lane] = &table->window[window[lane]][k];
         }
         entries_store(to, multiples[k].at);
@@ -365,7 +365,7 @@ static int build_wide(p256_wide *table, const p256_entry *point) {
     }
     ks_p256_powers(powers, P256_WIDE_WINDOWS, P256_WIDE_BITS, point);
     int built = 1;
-    for (size_t from = 0; built && from < P256_WIDE_WINDOWS; from += P256_LANES) {
+    for (size_t from = 0; built && from < P256_WIDE_WINDOWS; from += KS_LANES) {
         built = windows_build(table, powers, from, multiples);
     }
     free(multiples);
@@ -374,8 +374,8 @@ static int build_wide(p256_wide *table, const p256_entry *point) {
 
 const p256_kernel ks_p256_kernel_ifma = {
     .path = "ifma",
-    .lanes = P256_LANES,
-    .costs = {.wide = 32, .comb = 64, .point = 128}, /* bench/verify_batch.py */
+    .lanes = KS_LANES,
+    .costs = {{[KS_WIDE] = 32, [KS_COMB] = 64, [KS_POINT] = 128}}, /* bench/verify_batch.py */
     .scratch_bytes = MOST_BLOCKS * sizeof(point_table),
     .build_wide = build_wide,
     .verify_wide = verify_wide,

@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kernel/kernel_inverse.h"
 #include "p256_field_portable.h"
 #include "p256_formulas.h"
-#include "p256_inverse.h"
 
 const p256_entry ks_p256_base = {
     .x = {0x30d418a9143c1, 0xc4fedb60179e7, 0x62251075ba95f, 0x5c669fb732b77, 0x08905f76b5375},
@@ -15,6 +15,11 @@ const p256_entry ks_p256_base = {
 
 static const uint64_t curve_b[P256_LIMBS] = {0xdf6229c4bddfd, 0xca8843090d89c, 0x212ed6acf005c,
                                              0x83415a220abf7, 0x0c30061dd4874};
+
+static const ks_modulus field = {
+    .words = {0xffffffffffffffff, 0x00000000ffffffff, 0x0000000000000000, 0xffffffff00000001},
+    .inverse_62 = 0x3fffffffffffffff,
+};
 
 /* --- reading and writing ------------------------------------------------------------------------ */
 
@@ -40,7 +45,7 @@ static fe fe_of(const uint64_t words[P256_WORDS]) {
 static void fe_write(uint64_t words[P256_WORDS], fe a) {
     fe plain = fe_mul(a, (fe){{1}}); /* at most p */
     p256_words_of(words, plain.limb);
-    if (!p256_words_below(words, ks_p256_field.words)) {
+    if (!p256_words_below(words, field.words)) {
         memset(words, 0, P256_WORDS * sizeof *words);
     }
 }
@@ -58,8 +63,8 @@ int ks_p256_point_read(p256_entry *point, const uint8_t x[P256_OCTETS],
     uint64_t x_words[P256_WORDS], y_words[P256_WORDS];
     p256_words_read(x_words, x);
     p256_words_read(y_words, y);
-    if (!p256_words_below(x_words, ks_p256_field.words) ||
-        !p256_words_below(y_words, ks_p256_field.words)) {
+    if (!p256_words_below(x_words, field.words) ||
+        !p256_words_below(y_words, field.words)) {
         return 0;
     }
     affine read = {fe_of(x_words), fe_of(y_words)};
@@ -73,7 +78,7 @@ static fe fe_invert(fe a) {
     uint64_t words[P256_WORDS];
     fe inverse;
     fe_write(words, a);
-    ks_p256_invert(words, words, &ks_p256_field);
+    ks_invert(words, words, &field);
     p256_limbs_of(inverse.limb, words);
     return fe_mul(inverse, fe_constant(p256_r1));
 }
@@ -186,7 +191,7 @@ static void verify_wide(const p256_wide *g, const p256_job *jobs, size_t count) 
 const p256_kernel ks_p256_kernel_portable = {
     .path = "portable",
     .lanes = 1,
-    .costs = {.wide = 24}, /* bench/verify_batch.py */
+    .costs = {{[KS_WIDE] = 24}}, /* bench/verify_batch.py */
     .build_wide = build_wide,
     .verify_wide = verify_wide,
 };

@@ -3,8 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ks_engine.h"
-
 #define COORDINATE_BYTES P256_OCTETS
 #define SCRATCH_ALIGNMENT 64u
 
@@ -13,48 +11,38 @@
 void ks_p256_key_close(void *closed) {
     p256_key *self = closed;
     if (self != NULL) {
-        ks_p256_table_release(self->table);
-        ks_ecdsa_openssl.key_close(atomic_load(&self->openssl));
+        ks_kernel_key_close(&self->known, &ks_ecdsa_openssl);
         free(self);
     }
 }
 
-void *ks_p256_key_openssl(p256_key *self) {
-    void *made = atomic_load_explicit(&self->openssl, memory_order_acquire);
-    if (made == NULL) {
-        void *mine = ks_ecdsa_openssl.key_open(KS_ES256, &self->parameters, 1);
-        if (atomic_compare_exchange_strong(&self->openssl, &made, mine)) {
-            return mine;
-        }
-        ks_ecdsa_openssl.key_close(mine); /* another thread was faster, and `made` is now its */
-    }
-    return made;
+void *ks_p256_key_openssl(void *key) {
+    p256_key *self = key;
+    return ks_kernel_key_openssl(&self->known, &ks_ecdsa_openssl, KS_ES256);
 }
 
-static void wide_build(p256_key *self, const uint8_t xy[2 * COORDINATE_BYTES]) {
-    p256_table *table = ks_p256_table_new(P256_WIDE_TABLE, xy);
-    if (table == NULL || !self->kernel->build_wide(table->as.wide, &self->point)) {
-        ks_p256_table_release(table);
+static ks_key_name name_of(const ks_public_key *parameters) {
+    ks_key_name name;
+    _Static_assert(sizeof name.octets == 2 * COORDINATE_BYTES, "x and y");
+    memcpy(name.octets, parameters->first.data, COORDINATE_BYTES);
+    memcpy(name.octets + COORDINATE_BYTES, parameters->second.data, COORDINATE_BYTES);
+    return name;
+}
+
+static void wide_build(p256_key *self, const ks_key_name *name) {
+    ks_table *table = ks_table_new(KS_CACHE_P256, KS_WIDE_TABLE, name, sizeof(p256_wide));
+    if (table == NULL || !self->kernel->build_wide(table->points, &self->point)) {
+        ks_table_release(table);
         return;
     }
-    ks_p256_cache_add(table);
-    ks_p256_table_release(self->table);
-    self->table = table;
-}
-
-static void xy_copy(uint8_t xy[2 * COORDINATE_BYTES], const ks_public_key *parameters) {
-    memcpy(xy, parameters->first.data, COORDINATE_BYTES);
-    memcpy(xy + COORDINATE_BYTES, parameters->second.data, COORDINATE_BYTES);
+    ks_kernel_key_keep(&self->known, table);
 }
 
 static void table_find(p256_key *self, size_t uses) {
-    uint8_t xy[2 * COORDINATE_BYTES];
-    xy_copy(xy, &self->parameters);
-    p256_found found = ks_p256_cache_look(xy, uses);
-    self->table = found.table;
-    self->wants_comb = found.wants_comb && !found.wants_wide && self->kernel->build_combs != NULL;
-    if (found.wants_wide) {
-        wide_build(self, xy);
+    ks_key_name name = name_of(&self->known.parameters);
+    ks_kernel_key_find(&self->known, KS_CACHE_P256, &name, uses);
+    if (self->known.wants_wide) {
+        wide_build(self, &name);
     }
 }
 
@@ -64,8 +52,8 @@ void *ks_p256_key_open(const p256_kernel *kernel, const ks_public_key *parameter
         return NULL;
     }
     self->kernel = kernel;
-    self->parameters = *parameters;
-    atomic_init(&self->openssl, NULL);
+    self->known.parameters = *parameters;
+    atomic_init(&self->known.openssl, NULL);
     self->on_curve =
         parameters->first.size == COORDINATE_BYTES && parameters->second.size == COORDINATE_BYTES &&
         ks_p256_point_read(&self->point, parameters->first.data, parameters->second.data);
@@ -84,27 +72,25 @@ void *ks_p256_key_open(const p256_kernel *kernel, const ks_public_key *parameter
 
 static void combs_build(p256_key *const *wanting, size_t count) {
     const p256_kernel *kernel = wanting[0]->kernel;
-    p256_table *tables[COMBS_AT_ONCE];
+    ks_table *tables[COMBS_AT_ONCE];
     p256_comb *combs[COMBS_AT_ONCE];
     const p256_entry *points[COMBS_AT_ONCE];
     void *scratch = aligned_alloc(SCRATCH_ALIGNMENT, kernel->scratch_bytes);
     size_t made = 0;
     for (; scratch != NULL && made < count; made++) {
-        uint8_t xy[2 * COORDINATE_BYTES];
-        xy_copy(xy, &wanting[made]->parameters);
-        tables[made] = ks_p256_table_new(P256_COMB_TABLE, xy);
+        ks_key_name name = name_of(&wanting[made]->known.parameters);
+        tables[made] = ks_table_new(KS_CACHE_P256, KS_COMB_TABLE, &name, sizeof(p256_comb));
         if (tables[made] == NULL) {
             break; /* the keys from here on do without */
         }
-        combs[made] = tables[made]->as.comb;
+        combs[made] = tables[made]->points;
         points[made] = &wanting[made]->point;
     }
     if (made > 0) {
         kernel->build_combs(combs, points, made, scratch);
     }
     for (size_t i = 0; i < made; i++) {
-        ks_p256_cache_add(tables[i]);
-        wanting[i]->table = tables[i];
+        ks_kernel_key_keep(&wanting[i]->known, tables[i]);
     }
     free(scratch);
 }
@@ -114,7 +100,7 @@ void ks_p256_keys_ready(void *const *keys, size_t count) {
     size_t waiting = 0;
     for (size_t i = 0; i < count; i++) {
         p256_key *self = keys[i];
-        if (self != NULL && self->wants_comb) {
+        if (self != NULL && self->known.wants_comb && self->kernel->build_combs != NULL) {
             wanting[waiting++] = self;
         }
         if (waiting == COMBS_AT_ONCE || (waiting > 0 && i + 1 == count)) {

@@ -2,20 +2,14 @@
 #ifndef P256_KEY_H
 #define P256_KEY_H
 
-#include <stdatomic.h>
-
-#include "ks_verify.h"
-#include "p256_cache.h"
+#include "kernel/kernel_key.h"
 #include "p256_kernel.h"
 
 typedef struct p256_key {
     const p256_kernel *kernel;
-    ks_public_key parameters; /* the caller's octets, which outlive the key */
-    int on_curve;             /* and x and y below p: else it is for OpenSSL alone */
+    ks_kernel_key known;
+    int on_curve; /* and x and y below p: else it is for OpenSSL alone */
     p256_entry point;
-    p256_table *table; /* or NULL */
-    int wants_comb;
-    _Atomic(void *) openssl; /* OpenSSL's form of it, made when it is first wanted */
 } p256_key;
 
 /* NULL if OpenSSL does not take the key either, or there is no memory. */
@@ -26,6 +20,6 @@ void ks_p256_key_close(void *key); /* accepts NULL */
 void ks_p256_keys_ready(void *const *keys, size_t count);
 
 /* OpenSSL's form, owned by the key; NULL if OpenSSL does not take it or has no memory. */
-void *ks_p256_key_openssl(p256_key *key);
+void *ks_p256_key_openssl(void *key);
 
 #endif

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "p256_inverse.h"
+#include "kernel/kernel_inverse.h"
 
 __extension__ typedef unsigned __int128 wide;
 
@@ -10,9 +10,10 @@ typedef struct scalar {
     uint64_t word[P256_WORDS];
 } scalar;
 
-/* Here, and not only in p256_inverse.c, because the compiler multiplies faster by what it can see. */
-static const uint64_t order[P256_WORDS] = {0xf3b9cac2fc632551, 0xbce6faada7179e84,
-                                           0xffffffffffffffff, 0xffffffff00000000};
+/* `order` apart from the modulus, because the compiler multiplies faster by what it can see. */
+#define ORDER_WORDS 0xf3b9cac2fc632551, 0xbce6faada7179e84, 0xffffffffffffffff, 0xffffffff00000000
+static const uint64_t order[P256_WORDS] = {ORDER_WORDS};
+static const ks_modulus order_modulus = {.words = {ORDER_WORDS}, .inverse_62 = 0x332e375511ff43b1};
 /* -1 / n modulo 2^64, and 2^512 modulo n. */
 #define ORDER_INVERSE UINT64_C(0xccd1c8aaee00bc4f)
 static const scalar order_r2 = {
@@ -99,7 +100,7 @@ void ks_p256_multipliers(p256_signature *const *signatures, size_t count) {
     for (size_t k = 1; k < count; k++) {
         product[k] = scalar_mul(product[k - 1], scalar_of(signatures[k]->s));
     }
-    ks_p256_invert(rest.word, product[count - 1].word, &ks_p256_order);
+    ks_invert(rest.word, product[count - 1].word, &order_modulus);
     rest = scalar_mul(rest, order_r2);
     for (size_t k = count; k-- > 0;) {
         p256_signature *signature = signatures[k];

@@ -1,10 +1,10 @@
 /*
- * The operations of p256_lanes.h over intervals: a `lanes` is the range that one 64-bit word may be
+ * The operations of kernel/kernel_lanes.h over intervals: a `lanes` is the range that one 64-bit word may be
  * in, and every operation checks that its result still fits one. Compiling p256_field_lanes.h with
  * these computes the bounds of its limbs by the operations that run in the kernel.
  */
-#ifndef P256_INTERVALS_H
-#define P256_INTERVALS_H
+#ifndef LANES_INTERVALS_H
+#define LANES_INTERVALS_H
 
 #include <stdint.h>
 

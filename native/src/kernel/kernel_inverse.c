@@ -10,7 +10,7 @@
  * Representation: five signed limbs of 62 bits. f and g stay within ±modulus, d and e in
  * [0, modulus); 5 · 62 = 310 bits hold them with room.
  */
-#include "p256_inverse.h"
+#include "kernel_inverse.h"
 
 #define LIMBS 5
 #define BITS 62
@@ -27,16 +27,7 @@ typedef struct steps {
     int64_t u, v, q, r;
 } steps;
 
-const p256_modulus ks_p256_field = {
-    .words = {0xffffffffffffffff, 0x00000000ffffffff, 0x0000000000000000, 0xffffffff00000001},
-    .inverse_62 = 0x3fffffffffffffff,
-};
-const p256_modulus ks_p256_order = {
-    .words = {0xf3b9cac2fc632551, 0xbce6faada7179e84, 0xffffffffffffffff, 0xffffffff00000000},
-    .inverse_62 = 0x332e375511ff43b1,
-};
-
-static number number_of(const uint64_t words[P256_WORDS]) {
+static number number_of(const uint64_t words[KS_INVERSE_WORDS]) {
     return (number){{
         (int64_t)(words[0] & MASK),
         (int64_t)((words[0] >> 62 | words[1] << 2) & MASK),
@@ -47,7 +38,7 @@ static number number_of(const uint64_t words[P256_WORDS]) {
 }
 
 /* The number is below 2^256 and not negative. */
-static void number_write(uint64_t words[P256_WORDS], const number *a) {
+static void number_write(uint64_t words[KS_INVERSE_WORDS], const number *a) {
     const int64_t *limb = a->limb;
     words[0] = (uint64_t)limb[0] | (uint64_t)limb[1] << 62;
     words[1] = (uint64_t)limb[1] >> 2 | (uint64_t)limb[2] << 60;
@@ -118,7 +109,7 @@ static void steps_divide(const steps *t, number *f, number *g) {
 }
 
 /* The first limb of a sum, made divisible by 2^62 with a multiple of the modulus; which one. */
-static int64_t clearing_multiple(wide lowest, const p256_modulus *modulus) {
+static int64_t clearing_multiple(wide lowest, const ks_modulus *modulus) {
     return (int64_t)((0 - (uint64_t)lowest * modulus->inverse_62) & MASK);
 }
 
@@ -127,7 +118,7 @@ static int64_t clearing_multiple(wide lowest, const p256_modulus *modulus) {
  * appendix A), so it lies between -1 and 2 moduli.
  */
 static number row_of(int64_t u, int64_t v, const number *d, const number *e, const number *m,
-                     const p256_modulus *modulus) {
+                     const ks_modulus *modulus) {
     number out;
     wide sum = (wide)u * d->limb[0] + (wide)v * e->limb[0];
     int64_t k = clearing_multiple(sum, modulus);
@@ -168,8 +159,8 @@ static number number_reduce(number a, const number *m) {
     }
 }
 
-void ks_p256_invert(uint64_t inverse[P256_WORDS], const uint64_t a[P256_WORDS],
-                    const p256_modulus *modulus) {
+void ks_invert(uint64_t inverse[KS_INVERSE_WORDS], const uint64_t a[KS_INVERSE_WORDS],
+               const ks_modulus *modulus) {
     const number m = number_of(modulus->words), zero = {{0}};
     number f = m, g = number_of(a), d = {{0}}, e = {{1}};
     int delta = 1;

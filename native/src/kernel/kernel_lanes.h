@@ -1,18 +1,20 @@
 /*
  * A `lanes` is eight 64-bit words, one for each of eight signatures: lane k of every operand belongs
  * to signature k, and no operation moves anything between lanes. These are the operations that the
- * field arithmetic is made of, under names that do not need the AVX-512 manual.
+ * kernels are made of, under names that do not need the AVX-512 manual.
  *
- * `native/test/p256_intervals.h` has the same names over intervals; the field arithmetic is compiled
- * with both, and so its bounds are computed by the very operations that run.
+ * Other headers have the same names: kernel_one_lane.h over a single word, for CPUs without AVX-512;
+ * native/test/lanes_emulated.h over eight plain words, so that the kernels for AVX-512 are tested on
+ * every CPU; native/test/lanes_intervals.h over intervals, so that a field's bounds are computed by the
+ * very operations that run.
  */
-#ifndef P256_LANES_H
-#define P256_LANES_H
+#ifndef KERNEL_LANES_H
+#define KERNEL_LANES_H
 
 #include <immintrin.h>
 #include <stdint.h>
 
-#define P256_LANES 8
+#define KS_LANES 8
 
 typedef __m512i lanes;
 typedef __mmask8 lane_mask; /* bit k speaks of lane k */
@@ -30,6 +32,12 @@ LANES_INLINE lanes lanes_sub(lanes a, lanes b) {
 }
 LANES_INLINE lanes lanes_and(lanes a, lanes b) {
     return _mm512_and_si512(a, b);
+}
+LANES_INLINE lanes lanes_or(lanes a, lanes b) {
+    return _mm512_or_si512(a, b);
+}
+LANES_INLINE lanes lanes_xor(lanes a, lanes b) {
+    return _mm512_xor_si512(a, b);
 }
 LANES_INLINE lanes lanes_shift_left(lanes a, unsigned bits) {
     return _mm512_slli_epi64(a, bits);
@@ -55,5 +63,19 @@ LANES_INLINE lanes lanes_choose(lane_mask which, lanes where_set, lanes where_cl
 LANES_INLINE lane_mask lanes_equal(lanes a, lanes b) {
     return _mm512_cmpeq_epi64_mask(a, b);
 }
+/* Where a and b have no bit in common. */
+LANES_INLINE lane_mask lanes_disjoint(lanes a, lanes b) {
+    return _mm512_testn_epi64_mask(a, b);
+}
+/* The word at base + offset, an offset for each lane, in octets. */
+LANES_INLINE lanes lanes_gather(const char *base, lanes offset) {
+    return _mm512_i64gather_epi64(offset, base, 1);
+}
+
+/* In and out of lanes, by way of memory. */
+typedef union lane_words {
+    uint64_t word[KS_LANES];
+    lanes all;
+} lane_words;
 
 #endif
