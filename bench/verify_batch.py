@@ -6,7 +6,6 @@ import ctypes
 import hashlib
 import json
 import random
-import statistics
 import subprocess
 import tempfile
 import time
@@ -23,6 +22,8 @@ import jwt
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 
+from bench.figures import figures, ratio, ratios
+from bench.interleaved import Runner, measured
 from keystead.codec import base64url
 from keystead.jose import algorithms, jwk, jws
 from keystead.jose.batch import capabilities, verify_signatures
@@ -36,7 +37,7 @@ PAYLOAD_BYTES = 480
 PrivateKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey
 # Verifies a whole batch and answers the seconds that it took: of this thread's CPU time, so that a
 # busy machine does not count; of the clock on the wall where more than one thread works.
-Runner = Callable[[], float]
+Clocked = Callable[[], float]
 K = TypeVar("K")
 
 
@@ -79,7 +80,7 @@ def run(*, seed: int, rounds: int) -> dict[str, object]:
 
 
 def measure(item: Workload, floor: ctypes.CDLL, rounds: int) -> dict[str, object]:
-    runners: dict[str, Runner] = {
+    runners: dict[str, Clocked] = {
         "openssl": floor_runner(item, floor),
         "keystead": keystead_runner(lambda: item, threads=1),
         "keystead_2_threads": keystead_runner(lambda: item, threads=2),
@@ -128,19 +129,19 @@ def measure_forgeries(chance: random.Random, floor: ctypes.CDLL, rounds: int) ->
     )
 
 
-def compare(runners: dict[str, Runner], rounds: int) -> dict[str, object]:
-    seconds: dict[str, list[float]] = {name: [] for name in runners}
-    for _ in range(rounds):
-        for name, runner in runners.items():
-            runner()  # not counted: the caches are full of the runner before
-            seconds[name].append(runner())
-    rates = {name: BATCH / statistics.median(taken) for name, taken in seconds.items()}
-    others = [name for name in rates if not name.startswith("keystead")]
+def compare(runners: dict[str, Clocked], rounds: int) -> dict[str, object]:
+    rates = measured(
+        {name: rate_of(each) for name, each in runners.items()}, rounds=rounds, warm=True
+    )
     return {
-        "per_second": {name: round(rate) for name, rate in rates.items()},
-        "keystead_to": {name: round(rates["keystead"] / rates[name], 3) for name in others},
-        "two_threads_gain": round(rates["keystead_2_threads"] / rates["keystead"], 3),
+        "per_second": figures(rates, unit="per_second"),
+        "keystead_to": ratios(rates, "keystead"),
+        "two_threads_gain": ratio(rates, "keystead_2_threads", "keystead"),
     }
+
+
+def rate_of(clocked: Clocked) -> Runner:
+    return lambda: BATCH / clocked()
 
 
 # --- what is verified --------------------------------------------------------------------------
@@ -184,7 +185,7 @@ def sign(algorithm: str, key: PrivateKey, message: bytes) -> bytes:
 
 def keystead_runner(
     supply: Callable[[], Workload], *, threads: int, batch: int = BATCH, valid: bool = True
-) -> Runner:
+) -> Clocked:
     """From JWKs as they arrive, so that reading them counts. Each round has a workload supplied."""
 
     clock = time.thread_time if threads == 1 else time.perf_counter
@@ -209,7 +210,7 @@ def keystead_runner(
     return clocked
 
 
-def cryptography_runner(item: Workload) -> Runner:
+def cryptography_runner(item: Workload) -> Clocked:
     """With the keys ready: what a careful program reaches one signature at a time."""
     items = list(zip(item.key_of_each, item.messages, item.signatures, strict=True))
 
@@ -220,7 +221,7 @@ def cryptography_runner(item: Workload) -> Runner:
     return timed(verify)
 
 
-def pyjwt_runner(item: Workload) -> Runner:
+def pyjwt_runner(item: Workload) -> Clocked:
     tokens, decoder = item.tokens, jwt.PyJWS()
     readers = [partial(jwt.PyJWK, key, item.algorithm) for key in plain(item.keys)]
 
@@ -231,7 +232,7 @@ def pyjwt_runner(item: Workload) -> Runner:
     return timed(verify)
 
 
-def joserfc_runner(item: Workload) -> Runner:
+def joserfc_runner(item: Workload) -> Clocked:
     tokens = item.tokens
     readers = [partial(joserfc.jwk.import_key, key) for key in plain(item.keys)]
 
@@ -242,7 +243,7 @@ def joserfc_runner(item: Workload) -> Runner:
     return timed(verify)
 
 
-def floor_runner(item: Workload, floor: ctypes.CDLL) -> Runner:
+def floor_runner(item: Workload, floor: ctypes.CDLL) -> Clocked:
     digests = b"".join(hashlib.sha256(message).digest() for message in item.messages)
     parameters = [octets(key) for key in item.key_of_each]
     signatures = b"".join(item.signatures)
@@ -298,7 +299,7 @@ def keyed(tokens: list[str], readers: Sequence[Callable[[], K]]) -> Iterator[tup
         yield token, read()
 
 
-def timed(verify: Callable[[], None]) -> Runner:
+def timed(verify: Callable[[], None]) -> Clocked:
     verify()  # the first time also loads and caches
 
     def clocked() -> float:
