@@ -265,7 +265,7 @@ def _why_not_measured(target: Target, result: Mapping[str, Any] | None) -> str:
     if result is None:
         return f"{target.bench} did not run"
     missing = result.get("missing") or {}
-    named = [f"{name}: {why}" for name, why in missing.items() if name in target.path]
+    named = [f"{name}: {why}" for name, why in missing.items() if name.split()[0] in target.path]
     return "; ".join(named) or f"{target.bench} has no such figure here"
 
 

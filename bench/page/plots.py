@@ -28,7 +28,6 @@ NAMES: Mapping[str, str] = {
     **PEER_NAMES,
     "keystead": "Keystead",
     "keystead_portable": "Keystead, no IFMA",
-    "keystead_2_threads": "Keystead, 2 threads",
     "keystead_batches_of_32": "Keystead, by 32",
     "keystead_batches_of_1": "Keystead, one by one",
     "raw_socket": "bare swtpm",
