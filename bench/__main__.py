@@ -1,26 +1,35 @@
-"""``python -m bench [NAME …] [--json] [--rounds N] [--seed N]``: run benchmarks and show them.
+"""Run benchmarks, keep what they found, and write the report.
 
-Everything that ran is also written to ``bench/results/latest.json``, with the machine and the date.
+Results go to bench/results/latest.json, what they replace to bench/results/previous.json, and the
+page to bench/report/index.html.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Protocol, cast
 
-from rich.console import Console
-from rich.table import Table
+from bench import results, terminal, words
+from bench.compare import Change, compare
+from bench.machine import describe_machine, describe_moment, paths, versions
+from bench.page.document import page
+from bench.progress import say
+from bench.results import Document
+from bench.targets import judge
 
 BENCHES = (
+    "verify_tokens",
+    "verify_requests",
     "verify_batch",
+    "batch_size",
+    "token_stages",
+    "batch_rpc",
     "appraise_nitro",
     "appraise_snp",
     "appraise_tdx",
@@ -35,9 +44,9 @@ BENCHES = (
 # Starting a service takes seconds, so its memory is looked at less often.
 ROUNDS = {"idle_memory": 3}
 DEFAULT_ROUNDS = 9
+QUICK_ROUNDS = 3
+QUICK_ROUNDS_OF = {"idle_memory": 1}
 DEFAULT_SEED = 1
-TABLE_CHARS = 100
-RESULTS = Path(__file__).parent / "results" / "latest.json"
 
 
 class Bench(Protocol):
@@ -46,78 +55,111 @@ class Bench(Protocol):
     question: str
 
     def run(self, *, seed: int, rounds: int) -> dict[str, object]:
-        """The figures, ready for JSON."""
+        """The figures (``bench/figures.py``) and whatever explains them, ready for JSON."""
         ...
 
 
-def main() -> int:
-    """Run what is named, or everything."""
-    options = _arguments()
-    machine = describe_machine()
-    results: dict[str, dict[str, object]] = {}
-    for name in options.names or BENCHES:
-        bench = cast(Bench, import_module(f"bench.{name}"))
-        rounds = options.rounds or ROUNDS.get(name, DEFAULT_ROUNDS)
-        print(f"{name}: {rounds} rounds …", file=sys.stderr, flush=True)
-        results[name] = {**bench.run(seed=options.seed, rounds=rounds), "rounds": rounds}
-        if not options.json:
-            show(name, results[name])
-    document = {"machine": machine, "seed": options.seed, "results": results}
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(document, indent=2) + "\n")
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The status of the process: 1 where a comparison was asked for and something got slower."""
+    options = _arguments(arguments)
+    if options.compare is not None:
+        return _compare(options.compare)
+    document = _run(options)
     if options.json:
-        print(json.dumps(document, indent=2))
+        print(json.dumps(document.to_dict(), indent=1))
+    before = results.read_if_any(results.PREVIOUS)
+    write_page(document, before)
+    if not options.json:
+        terminal.show_targets(judge(document))
+        print()
+        print(words.headline(compare(document, before), before)[1])
+        print(f"The whole report: {results.REPORT}")
     return 0
 
 
-def _arguments() -> argparse.Namespace:
+def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("names", nargs="*", choices=[*BENCHES, []], metavar="NAME")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"of a bench; all by default: {', '.join(BENCHES)}"
+    )
     parser.add_argument("--json", action="store_true", help="print the results as JSON")
     parser.add_argument("--rounds", type=int, help="interleaved rounds whose median counts")
+    parser.add_argument(
+        "--quick", action="store_true", help=f"{QUICK_ROUNDS} rounds: rougher, and done sooner"
+    )
     parser.add_argument("--seed", type=int, default=DEFAULT_SEED, help="of the inputs")
-    return parser.parse_args()
+    parser.add_argument(
+        "--compare",
+        nargs="?",
+        const=results.PREVIOUS,
+        type=Path,
+        metavar="FILE",
+        help="run nothing; hold the latest results against FILE (default: what was there before "
+        "them), write the page, and end with 1 where something got slower",
+    )
+    options = parser.parse_args(arguments)
+    unknown = [name for name in options.names if name not in BENCHES]
+    if unknown:
+        parser.error(f"no bench is called {', '.join(unknown)}; there are {', '.join(BENCHES)}")
+    if options.rounds is not None and options.rounds < 1:
+        parser.error("--rounds is at least 1")
+    return options
 
 
-def describe_machine() -> dict[str, object]:
-    """What the figures depend on; how busy the machine is belongs to that."""
-    return {
-        "date": time.strftime("%Y-%m-%d", time.gmtime()),
-        "cpu": _cpu_model(),
-        "cores": os.cpu_count(),
-        "load_average": round(os.getloadavg()[0], 2),
-        "python": f"{platform.python_implementation()} {platform.python_version()}",
-        "system": platform.platform(),
-    }
+def _run(options: argparse.Namespace) -> Document:
+    """Run what is named, or everything; what each bench found is kept as soon as it ends."""
+    machine, version_of, path_of = describe_machine(), versions(), paths()
+    names = options.names or BENCHES
+    document = None
+    began = time.monotonic()
+    for number, name in enumerate(names, 1):
+        bench = cast(Bench, import_module(f"bench.{name}"))
+        rounds = _rounds(name, options)
+        minutes = (time.monotonic() - began) / 60
+        say(f"[{number}/{len(names)}, {minutes:.0f} min] {name}: {rounds} rounds …")
+        moment, started = describe_moment(), time.monotonic()
+        found = bench.run(seed=options.seed, rounds=rounds)
+        run = {
+            **moment,
+            "commit": version_of.get("commit", "unknown"),
+            "rounds": rounds,
+            "seed": options.seed,
+            "seconds": round(time.monotonic() - started),
+        }
+        result = {**found, "run": run}
+        document = results.keep(
+            Document(machine=machine, versions=version_of, paths=path_of, results={name: result})
+        )
+        if not options.json:
+            terminal.show(name, result)
+    assert document is not None
+    return document
 
 
-def _cpu_model() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        name, _, value = line.partition(":")
-        if name.strip() == "model name":
-            return value.strip()
-    return platform.machine()
+def _rounds(name: str, options: argparse.Namespace) -> int:
+    if options.rounds is not None:
+        return int(options.rounds)
+    if options.quick:
+        return QUICK_ROUNDS_OF.get(name, QUICK_ROUNDS)
+    return ROUNDS.get(name, DEFAULT_ROUNDS)
 
 
-def show(name: str, result: Mapping[str, object]) -> None:
-    """One table: each figure by its path in the result."""
-    console = Console(width=TABLE_CHARS)
-    console.print(f"\n{name}: {result['question']}", highlight=False)
-    table = Table()
-    table.add_column("figure")
-    table.add_column("value", justify="right")
-    for path, value in _leaves(result):
-        if path != "question":
-            table.add_row(path, f"{value:,}" if isinstance(value, int | float) else str(value))
-    console.print(table)
+def _compare(path: Path) -> int:
+    try:
+        now, before = results.read(results.LATEST), results.read(path)
+    except results.UnknownResults as error:
+        print(f"nothing to compare: {error}", file=sys.stderr)
+        return 2
+    comparison = compare(now, before)
+    write_page(now, before)
+    terminal.show_comparison(comparison, before)
+    return 1 if comparison.of(Change.SLOWER) else 0
 
 
-def _leaves(value: object, path: str = "") -> Iterator[tuple[str, object]]:
-    if isinstance(value, Mapping):
-        for key, inner in value.items():
-            yield from _leaves(inner, f"{path} {key}".strip())
-    else:
-        yield path, value
+def write_page(document: Document, before: Document | None) -> None:
+    """The report, whole."""
+    results.REPORT.parent.mkdir(exist_ok=True)
+    results.REPORT.write_text(page(document, before))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,8 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from bench.interleaved import medians, ratio, rounded, runner
+from bench.figures import figures, ratio
+from bench.interleaved import measured, runner
 from bench.peer import Item, Peers
 from keystead.appraisal.anchors import from_der
 from keystead.appraisal.chain_cache import ChainCache
@@ -61,10 +62,10 @@ def run(*, seed: int, rounds: int) -> dict[str, object]:
             {**items[0], "root": stranger},
         ]
         runners |= peers.runners("pyattest", verifier="pyattest", items=items, bent=bent)
-        rates = medians(runners, rounds=rounds)
+        rates = measured(runners, rounds=rounds)
     return {
         "question": question,
-        "per_second": rounded(rates),
+        "per_second": figures(rates, unit="per_second"),
         "to_pyattest": ratio(rates, "appraise", "pyattest"),
         "missing": peers.missing,
     }

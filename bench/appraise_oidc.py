@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import joserfc.jwk
@@ -12,7 +12,8 @@ import joserfc.jwt
 import jwt
 from jwt.types import Options
 
-from bench.interleaved import Runner, medians, ratio, rounded, runner
+from bench.figures import figures, ratio
+from bench.interleaved import Runner, measured, runner
 from keystead.appraisal.policy import AppraisalPolicy
 from keystead.appraisal.verifier import appraise_saved
 from keystead.binding.oidc import audience_for
@@ -68,16 +69,16 @@ def run(*, seed: int, rounds: int) -> dict[str, object]:
     runners["appraise_maa"] = maa_appraiser([token for token, _ in tokens], now)
     runners["pyjwt_maa"] = pyjwt(tokens, "RS256", issuer=INSTANCE)
     runners["joserfc_maa"] = joserfc_(tokens, "RS256", issuer=INSTANCE)
-    rates = medians(runners, rounds=rounds)
+    rates = measured(runners, rounds=rounds)
     return {
         "question": question,
-        "per_second": rounded(rates),
+        "per_second": figures(rates, unit="per_second"),
         "to_pyjwt": ratios(rates, "pyjwt"),
         "to_joserfc": ratios(rates, "joserfc"),
     }
 
 
-def ratios(rates: Mapping[str, float], peer: str) -> dict[str, float | None]:
+def ratios(rates: Mapping[str, Sequence[float]], peer: str) -> dict[str, object]:
     """How much faster than the peer, each by each."""
     return {what: ratio(rates, f"appraise_{what}", f"{peer}_{what}") for what in CASES}
 

@@ -11,7 +11,8 @@ from cryptography.hazmat.primitives.asymmetric.ec import ECDSA
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.hashes import SHA256, SHA384
 
-from bench.interleaved import Runner, medians, ratio, rounded, runner
+from bench.figures import figures, ratio
+from bench.interleaved import Runner, measured, runner
 from bench.peer import Item, Peers
 from keystead.appraisal.amd_chain import build_amd_path
 from keystead.appraisal.chain_cache import PathCache
@@ -25,7 +26,6 @@ from tests.device_chains import NOW, curve_key
 from tests.snp_builder import MEASUREMENT, Guest, anchors, rsa_key
 
 question = "How many SEV-SNP reports and Azure machines a second does one core appraise?"
-TARGET_PER_SECOND = 400
 
 REPORTS = 64
 NEW_CHAINS = 16
@@ -61,11 +61,10 @@ def run(*, seed: int, rounds: int) -> dict[str, object]:
         other = Guest().report(key=curve_key("another"), report_data=reports[0][_REPORT_DATA])
         bent = [{**items[0], "report_data": bytes(64)}, item(other)]
         runners |= peers.runners(PEER, verifier=PEER, items=items, bent=bent)
-        rates = medians(runners, rounds=rounds)
+        rates = measured(runners, rounds=rounds)
     return {
         "question": question,
-        "target": TARGET_PER_SECOND,
-        "per_second": rounded(rates),
+        "per_second": figures(rates, unit="per_second"),
         "to_one_signature": ratio(rates, "remembered_chain", "one_signature"),
         "azure_to_its_signatures": ratio(rates, "azure_machine", "azure_signatures"),
         "to_peer": ratio(rates, "remembered_chain", PEER),

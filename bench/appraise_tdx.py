@@ -12,7 +12,8 @@ from typing import Any
 import dcap_qvl
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from bench.interleaved import Runner, medians, ratio, rounded, runner
+from bench.figures import figures, ratio
+from bench.interleaved import Runner, measured, runner
 from keystead.appraisal.dcap_memory import DcapMemory
 from keystead.appraisal.policy import AppraisalPolicy
 from keystead.appraisal.verifier import appraise_saved
@@ -58,7 +59,7 @@ def run(*, seed: int, rounds: int) -> dict[str, object]:
     check_peer(td)
     envelopes = [envelope(quote) for quote in quotes]
     held = policy(values={"mrtd": frozenset({MRTD})})
-    rates = medians(
+    rates = measured(
         {
             "remembered_chain": appraiser(envelopes, lambda: held),
             "new_host": appraiser(envelopes[:NEW_CHAINS], lambda: at_a_new_host(held)),
@@ -70,7 +71,7 @@ def run(*, seed: int, rounds: int) -> dict[str, object]:
     return {
         "question": question,
         "envelope_bytes": len(envelopes[0]),
-        "per_second": rounded(rates),
+        "per_second": figures(rates, unit="per_second"),
         "to_peer": ratio(rates, "remembered_chain", PEER),
         "new_host_to_peer": ratio(rates, "new_host", PEER),
         "new_chain_to_peer": ratio(rates, "new_chain", PEER),

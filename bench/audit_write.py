@@ -12,6 +12,8 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+from bench.figures import figure, ratio
+from bench.progress import each_round
 from keystead.audit import HashChain
 from keystead.model import (
     AuditAction,
@@ -29,6 +31,13 @@ CALLERS = (1, 16, 256)
 SECONDS = 1.0
 LOOKUPS = 5_000
 NOW = 1_790_000_000
+UNITS = {
+    "per_second": "per_second",
+    "cpu_us": "us",
+    "p50_ms": "ms",
+    "p99_ms": "ms",
+    "look_up_us": "us",
+}
 EVENT = AuditEvent(
     action=AuditAction.TOKEN_ISSUED,
     at=NOW,
@@ -50,27 +59,26 @@ def run(*, seed: int, rounds: int) -> dict[str, object]:
     """
     chance = random.Random(seed)
     cases: dict[str, dict[str, list[float]]] = {}
-    for _ in range(rounds):
+    for _ in each_round(rounds):
         for callers in CALLERS:
             for name, measure in (("keystead", store_rate), ("sqlite_alone", alone_rate)):
                 with tempfile.TemporaryDirectory(dir=".", prefix=".bench-") as folder:
-                    figures = measure(Path(folder) / "bench.db", callers, chance)
+                    seen = measure(Path(folder) / "bench.db", callers, chance)
                 case = cases.setdefault(f"{name}_{callers}", {})
-                for figure, value in figures.items():
-                    case.setdefault(figure, []).append(value)
-    medians = {
-        name: {figure: round(statistics.median(values), 1) for figure, values in case.items()}
-        for name, case in cases.items()
+                for what, value in seen.items():
+                    case.setdefault(what, []).append(value)
+    rates = {name: case["per_second"] for name, case in cases.items()}
+    return {
+        "question": question,
+        "cases": {
+            name: {what: figure(values, unit=UNITS[what]) for what, values in case.items()}
+            for name, case in cases.items()
+        },
+        "keystead_to_sqlite_alone": {
+            str(callers): ratio(rates, f"keystead_{callers}", f"sqlite_alone_{callers}")
+            for callers in CALLERS
+        },
     }
-    ratios = {
-        callers: round(
-            medians[f"keystead_{callers}"]["per_second"]
-            / medians[f"sqlite_alone_{callers}"]["per_second"],
-            3,
-        )
-        for callers in CALLERS
-    }
-    return {"question": question, "cases": medians, "keystead_to_sqlite_alone": ratios}
 
 
 def store_rate(path: Path, callers: int, chance: random.Random) -> dict[str, float]:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import random
-import statistics
 import time
 from collections.abc import Callable
 
+from bench.figures import figure
 from bench.installation import GRANTING, PLAIN, Installation, running
 from bench.load import CONNECTIONS
 from bench.process import cpu_seconds
+from bench.progress import each_round
 from keystead.delegation.policy import DelegationPolicy
 from keystead.jose.jwk import PublicJwk
 from keystead.jose.jws import parse_compact, verify_compact
 
 question = "What does one exchange cost the server, apart from the TPM?"
-TARGET_US = 600
 
 REQUESTS = 500
 WARM_UP = 200
@@ -51,18 +51,16 @@ def run(*, seed: int, rounds: int) -> dict[str, object]:
             installation.send(make()[:WARM_UP])
         seen: dict[str, list[dict[str, float]]] = {name: [] for name in cases}
         parts: list[dict[str, float]] = []
-        for _ in range(rounds):
+        for _ in each_round(rounds):
             for name, make in cases.items():
                 seen[name].append(measure(installation, make()))
             parts.append(measure_parts(installation, chance))
-    medians = {name: median_of(figures) for name, figures in seen.items()}
     return {
         "question": question,
         "connections": CONNECTIONS,
         "requests_a_round": REQUESTS,
-        "target_us": TARGET_US,
-        "cases": medians,
-        "parts": median_of(parts),
+        "cases": {name: figures_of(rounds_seen) for name, rounds_seen in seen.items()},
+        "parts": figures_of(parts),
     }
 
 
@@ -108,7 +106,10 @@ def cpu_us(work: Callable[[], object]) -> float:
     return (time.process_time() - began) / REPEATS * 1e6
 
 
-def median_of(figures: list[dict[str, float]]) -> dict[str, float]:
+def figures_of(rounds: list[dict[str, float]]) -> dict[str, object]:
     return {
-        name: round(statistics.median(figure[name] for figure in figures), 1) for name in figures[0]
+        name: figure(
+            [each[name] for each in rounds], unit="per_second" if name == "per_second" else "us"
+        )
+        for name in rounds[0]
     }

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import random
-import statistics
 import time
 
+from bench.figures import figure
 from bench.installation import PLAIN, running
 from bench.process import memory_mb
+from bench.progress import each_round
 
 question = "How much memory does the service hold while nobody asks it for anything?"
-TARGET_MB = 150
 
 EXCHANGES = 1_000
 # Proofs are good for a minute, and a TPM makes some hundreds of them a second.
@@ -22,7 +22,7 @@ def run(*, seed: int, rounds: int) -> dict[str, object]:
     """Medians over ``rounds`` starts; swtpm, which stands for a chip, is not counted."""
     chance = random.Random(seed)
     states: dict[str, list[dict[str, float]]] = {"started": [], "after_exchanges": []}
-    for _ in range(rounds):
+    for _ in each_round(rounds, what="start"):
         with running() as installation:
             time.sleep(SETTLE_S)
             states["started"].append(memory_mb(installation.pid))
@@ -32,7 +32,7 @@ def run(*, seed: int, rounds: int) -> dict[str, object]:
             time.sleep(SETTLE_S)
             states["after_exchanges"].append(memory_mb(installation.pid))
     cases = {
-        state: {name: statistics.median(one[name] for one in seen) for name in seen[0]}
+        state: {name: figure([one[name] for one in seen], unit="mb") for name in seen[0]}
         for state, seen in states.items()
     }
-    return {"question": question, "exchanges": EXCHANGES, "target_mb": TARGET_MB, "cases": cases}
+    return {"question": question, "exchanges": EXCHANGES, "cases": cases}

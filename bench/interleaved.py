@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
+
+from bench.progress import each_round
 
 Runner = Callable[[], float]
 """Does its work once and answers how many items a second of CPU time that was."""
@@ -26,20 +27,18 @@ def runner(items: Iterable[T], work: Callable[[T], object]) -> Runner:
     return measure
 
 
-def medians(runners: Mapping[str, Runner], *, rounds: int) -> dict[str, float]:
-    """Each runner's median over ``rounds`` rounds, in each of which all of them run once."""
+def measured(
+    runners: Mapping[str, Runner], *, rounds: int, warm: bool = False
+) -> dict[str, list[float]]:
+    """What each runner answered in each of ``rounds`` rounds, in which all of them run in turns.
+
+    ``warm``: each runs once more before it is measured, since the caches are full of the runner
+    before.
+    """
     rates: dict[str, list[float]] = {name: [] for name in runners}
-    for _ in range(rounds):
+    for _ in each_round(rounds):
         for name, measure in runners.items():
+            if warm:
+                measure()
             rates[name].append(measure())
-    return {name: statistics.median(seen) for name, seen in rates.items()}
-
-
-def rounded(rates: Mapping[str, float]) -> dict[str, int]:
-    """The same as whole numbers."""
-    return {name: round(rate) for name, rate in rates.items()}
-
-
-def ratio(rates: Mapping[str, float], ours: str, peer: str) -> float | None:
-    """``ours`` as a multiple of ``peer``; None where that peer could not run."""
-    return round(rates[ours] / rates[peer], 2) if peer in rates else None
+    return rates

@@ -1,55 +1,73 @@
-"""Other people's verifiers: a virtual environment and a process of their own, asked over a pipe.
+"""Other people's verifiers: an environment and a process of their own, asked over a pipe.
 
     with Peers() as peers:
         runners |= peers.runners("keylime", verifier="keylime", items=items, bent=bent)
 
-They are installed when a bench needs them first, from ``requirements/peers.txt``. Where that fails,
-or a verifier accepts what it must refuse, there is no runner, and ``missing`` says why.
+They are installed when a bench needs them first: Python's from ``requirements/peers.txt``, npm's
+from ``peers/node/package-lock.json``. Where that fails, or a verifier accepts what it must refuse,
+there is no runner, and ``missing`` says why.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from bench.interleaved import Runner
+from bench.progress import say
 
 Item = Mapping[str, bytes]
-"""What one verification is given, by names of the verifier's row in ``peers/verifiers.py``."""
+"""What one verification is given, by names of the verifier's own, as its docstring has them."""
 
 INSTALL_TIMEOUT_S = 300
+NODE_VERSION = 20
 
 _ROOT = Path(__file__).parent.parent
 _REQUIREMENTS = _ROOT / "requirements" / "peers.txt"
-_PROGRAM = Path(__file__).parent / "peers" / "verifiers.py"
+_PROGRAMS = Path(__file__).parent / "peers"
 _ENVIRONMENT = _ROOT / ".venv" / "peers"
 _PYTHON = _ENVIRONMENT / "bin" / "python"
-_INSTALLED = _ENVIRONMENT / "installed.txt"
+_NODE = _PROGRAMS / "node"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """Where verifiers run. ``install`` answers what went wrong, or nothing."""
+
+    command: Sequence[str]
+    install: Callable[[], str]
+    variables: Mapping[str, str] = field(default_factory=dict)
 
 
 class Peers:
-    """The process that verifies; none where they could not be installed."""
+    """The process that verifies; none where its environment could not be made."""
 
-    def __init__(self) -> None:
+    def __init__(self, environment: Environment | None = None) -> None:
         self.missing: dict[str, str] = {}
+        self._environment = environment or PYTHON
         self._process: subprocess.Popen[str] | None = None
         self._fault = ""
 
     def __enter__(self) -> Self:
-        self._fault = install()
+        self._fault = self._environment.install()
         if not self._fault:
             self._process = subprocess.Popen(
-                [_PYTHON, _PROGRAM],
+                self._environment.command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 text=True,
+                cwd=_ROOT,
+                env={**os.environ, **self._environment.variables},
             )
         return self
 
@@ -86,33 +104,80 @@ class Peers:
         process = self._process
         if process is None or process.stdin is None or process.stdout is None:
             return {"fault": self._fault}
-        process.stdin.write(json.dumps(question) + "\n")
-        process.stdin.flush()
+        try:
+            process.stdin.write(json.dumps(question) + "\n")
+            process.stdin.flush()
+        except BrokenPipeError:
+            return {"fault": "the process ended"}
         line = process.stdout.readline()
         return dict(json.loads(line)) if line else {"fault": "the process ended"}
 
 
 def install() -> str:
-    """Make the environment unless it stands; what went wrong, or nothing."""
-    wanted = _REQUIREMENTS.read_text()
-    if _INSTALLED.exists() and _INSTALLED.read_text() == wanted:
+    """Make the Python environment unless it stands."""
+    wanted, stamp = _REQUIREMENTS.read_text(), _ENVIRONMENT / "installed.txt"
+    if stamp.exists() and stamp.read_text() == wanted:
         return ""
-    print("installing the peers …", file=sys.stderr, flush=True)
+    say("installing the peers …")
     shutil.rmtree(_ENVIRONMENT, ignore_errors=True)
     make = [sys.executable, "-m", "venv", str(_ENVIRONMENT)]
     pip = [str(_PYTHON), "-m", "pip", "install", "--quiet", "--require-hashes"]
-    for command in (make, [*pip, "-r", str(_REQUIREMENTS)]):
-        try:
-            run = subprocess.run(
-                command, capture_output=True, text=True, check=False, timeout=INSTALL_TIMEOUT_S
-            )
-        except (OSError, subprocess.TimeoutExpired) as error:
-            return f"not installed: {type(error).__name__}"
-        if run.returncode != 0:
-            return f"not installed: {(run.stderr.strip().splitlines() or ['pip failed'])[-1]}"
-    _INSTALLED.write_text(wanted)
-    return ""
+    fault = _run(make) or _run([*pip, "-r", str(_REQUIREMENTS)])
+    if not fault:
+        stamp.write_text(wanted)
+    return fault
+
+
+def install_node() -> str:
+    """Install what the lock file of npm names, unless it stands."""
+    node = shutil.which("node")
+    if node is None or shutil.which("npm") is None:
+        return "node and npm are not installed"
+    said = subprocess.run([node, "--version"], capture_output=True, text=True, check=True).stdout
+    if int(said.lstrip("v").partition(".")[0]) < NODE_VERSION:
+        return f"node {said.strip()} is older than {NODE_VERSION}"
+    wanted = hashlib.sha256((_NODE / "package-lock.json").read_bytes()).hexdigest()
+    stamp = _NODE / "node_modules" / ".installed"
+    if stamp.exists() and stamp.read_text() == wanted:
+        return ""
+    say("installing the peers from npm …")
+    fault = _run(["npm", "ci", "--prefer-offline", "--fetch-retries=1"], folder=_NODE)
+    if not fault:
+        stamp.write_text(wanted)
+    return fault
+
+
+def _run(command: Sequence[str], *, folder: Path = _ROOT) -> str:
+    try:
+        run = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            timeout=INSTALL_TIMEOUT_S,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"not installed: {type(error).__name__}"
+    if run.returncode == 0:
+        return ""
+    said = run.stderr.strip().splitlines() or [f"{command[0]} failed"]
+    return f"not installed: {said[-1]}"
 
 
 def _hex(item: Item) -> dict[str, str]:
     return {name: value.hex() for name, value in item.items()}
+
+
+PYTHON = Environment(command=(str(_PYTHON), str(_PROGRAMS / "verifiers.py")), install=install)
+NODE = Environment(command=("node", str(_NODE / "verifiers.mjs")), install=install_node)
+
+
+def own(engine: str) -> Environment:
+    """Keystead's own verifier in another process, where KEYSTEAD_ENGINE can say which path."""
+    return Environment(
+        command=(sys.executable, "-m", "bench.peers.keystead_tokens"),
+        install=lambda: "",
+        variables={"KEYSTEAD_ENGINE": engine},
+    )

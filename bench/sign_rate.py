@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import random
 import socket
-import statistics
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -14,6 +13,8 @@ from pathlib import Path
 
 import uvloop
 
+from bench.figures import figures, ratio
+from bench.progress import each_round
 from keystead.audit import HashChain
 from keystead.codec.json import JSON
 from keystead.hardware.tpm2 import Tpm2Device
@@ -26,7 +27,6 @@ from keystead.system import SystemClock, SystemEntropy
 from keystead.testing.swtpm import Swtpm, SwtpmCa, make_template
 
 question = "How much of the TPM's own speed is left to callers who queue for it?"
-TARGET = 0.8
 
 CALLERS = 8
 SIGNATURES = 800
@@ -54,7 +54,7 @@ async def _run(chance: random.Random, rounds: int) -> dict[str, object]:
         folder = Path(name)
         template = make_template(folder / "tpm", ca=SwtpmCa(folder / "ca"))
         with Swtpm(template) as tpm:
-            for _ in range(rounds):
+            for _ in each_round(rounds):
                 async with opened_keyring(folder, tpm) as (keyring, device):
                     key = keyring.active(KeyPurpose.TOKEN).wrapped
                     rates["device"].append(await queued_rate(device_signer(device, key, chance)))
@@ -65,16 +65,9 @@ async def _run(chance: random.Random, rounds: int) -> dict[str, object]:
         "question": question,
         "callers": CALLERS,
         "signatures_a_round": SIGNATURES,
-        "target": TARGET,
-        "per_second": {name: round(statistics.median(seen)) for name, seen in rates.items()},
-        "to_raw_socket": {
-            name: ratio(rates[name], rates["raw_socket"]) for name in ("device", "keyring")
-        },
+        "per_second": figures(rates, unit="per_second"),
+        "to_raw_socket": {name: ratio(rates, name, "raw_socket") for name in ("device", "keyring")},
     }
-
-
-def ratio(queued: list[float], raw: list[float]) -> float:
-    return round(statistics.median(a / b for a, b in zip(queued, raw, strict=True)), 3)
 
 
 # --- through the queue --------------------------------------------------------------------------

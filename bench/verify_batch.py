@@ -2,89 +2,70 @@
 
 from __future__ import annotations
 
-import ctypes
-import hashlib
-import json
 import random
-import statistics
-import subprocess
-import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TypeVar
 
 import joserfc.jwk
 import joserfc.jws
 import jwt
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 
-from keystead.codec import base64url
-from keystead.jose import algorithms, jwk, jws
-from keystead.jose.batch import capabilities, verify_signatures
+from bench.figures import figures, ratios
+from bench.floor import Floor, opened
+from bench.interleaved import Runner, measured
+from bench.workload import Workload, workload
+from keystead.jose import algorithms, jwk
+from keystead.jose.batch import verify_signatures
 
 question = "How close to OpenSSL's own speed does Python verify a batch of signatures?"
 
 BATCH = 512
-# About what an access token's claims take.
-PAYLOAD_BYTES = 480
-
-PrivateKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey
-# Verifies a whole batch and answers the seconds that it took: of this thread's CPU time, so that a
-# busy machine does not count; of the clock on the wall where more than one thread works.
-Runner = Callable[[], float]
+# Name of the case: algorithm, and whether every item has a key of its own.
+CASES = {
+    "es256_one_key": ("ES256", False),
+    "es256_distinct_keys": ("ES256", True),
+    "es384_distinct_keys": ("ES384", True),
+    "eddsa_one_key": ("EdDSA", False),
+    "eddsa_distinct_keys": ("EdDSA", True),
+    "rs256_one_key": ("RS256", False),
+}
 K = TypeVar("K")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Workload:
-    """`BATCH` signed tokens; `keys` has one key for each, or a single one for all."""
-
-    algorithm: str
-    keys: tuple[jwk.PublicJwk, ...]
-    messages: tuple[bytes, ...]
-    signatures: tuple[bytes, ...]
-
-    @property
-    def tokens(self) -> list[str]:
-        pairs = zip(self.messages, self.signatures, strict=True)
-        return [jws.assemble(message, signature) for message, signature in pairs]
-
-    @property
-    def key_of_each(self) -> tuple[jwk.PublicJwk, ...]:
-        return self.keys if len(self.keys) > 1 else self.keys * len(self.messages)
-
-
 def run(*, seed: int, rounds: int) -> dict[str, object]:
-    """Medians over ``rounds`` interleaved rounds, in verifications a second, and their ratios."""
+    """Medians over ``rounds`` interleaved rounds, in verifications a second, and their ratios.
+
+    All of one thread's CPU time; ``batch_size`` has other sizes of batches, and more threads.
+    """
     warnings.filterwarnings("ignore", message="EdDSA is deprecated", module="joserfc")
     chance = random.Random(seed)
-    workloads = {
-        "es256_one_key": workload("ES256", chance, distinct=False),
-        "es256_distinct_keys": workload("ES256", chance, distinct=True),
-        "eddsa_distinct_keys": workload("EdDSA", chance, distinct=True),
-        "rs256_one_key": workload("RS256", chance, distinct=False),
-    }
-    with tempfile.TemporaryDirectory() as folder:
-        floor = build_floor(Path(folder))
-        cases = {name: measure(item, floor, rounds) for name, item in workloads.items()}
+    with opened() as floor:
+        cases = {
+            name: measure(made(algorithm, chance, distinct=distinct), floor, rounds)
+            for name, (algorithm, distinct) in CASES.items()
+        }
         cases["es256_new_keys"] = measure_new_keys(chance, floor, rounds)
         cases["es256_forgeries"] = measure_forgeries(chance, floor, rounds)
-    paths = {name: capability.path for name, capability in capabilities().items()}
-    return {"question": question, "batch": BATCH, "paths": paths, "cases": cases}
+    return {"question": question, "batch": BATCH, "cases": cases}
 
 
-def measure(item: Workload, floor: ctypes.CDLL, rounds: int) -> dict[str, object]:
+def made(algorithm: str, chance: random.Random, *, distinct: bool) -> Workload:
+    return workload(algorithm, chance, count=BATCH, distinct=distinct)
+
+
+def measure(item: Workload, floor: Floor, rounds: int) -> dict[str, object]:
+    def supply() -> Workload:
+        return item
+
     runners: dict[str, Runner] = {
-        "openssl": floor_runner(item, floor),
-        "keystead": keystead_runner(lambda: item, threads=1),
-        "keystead_2_threads": keystead_runner(lambda: item, threads=2),
-        "keystead_batches_of_32": keystead_runner(lambda: item, threads=1, batch=32),
-        "keystead_batches_of_1": keystead_runner(lambda: item, threads=1, batch=1),
+        "openssl": floor.runner(item),
+        "keystead": keystead_runner(supply),
+        "keystead_batches_of_32": keystead_runner(supply, batch=32),
+        "keystead_batches_of_1": keystead_runner(supply, batch=1),
         "cryptography": cryptography_runner(item),
         "pyjwt": pyjwt_runner(item),
         "joserfc": joserfc_runner(item),
@@ -92,107 +73,60 @@ def measure(item: Workload, floor: ctypes.CDLL, rounds: int) -> dict[str, object
     return compare(runners, rounds)
 
 
-def measure_new_keys(chance: random.Random, floor: ctypes.CDLL, rounds: int) -> dict[str, object]:
+def measure_new_keys(chance: random.Random, floor: Floor, rounds: int) -> dict[str, object]:
     """Keys that the engine meets for the first time, so that no table is there."""
 
     def new() -> Workload:
-        return workload("ES256", chance, distinct=True)
+        return made("ES256", chance, distinct=True)
 
     return compare(
         {
-            "openssl": floor_runner(new(), floor),
-            "keystead": keystead_runner(new, threads=1),
-            "keystead_2_threads": keystead_runner(new, threads=2),
-            "keystead_batches_of_32": keystead_runner(new, threads=1, batch=32),
-            "keystead_batches_of_1": keystead_runner(new, threads=1, batch=1),
+            "openssl": floor.runner(new()),
+            "keystead": keystead_runner(new),
+            "keystead_batches_of_32": keystead_runner(new, batch=32),
+            "keystead_batches_of_1": keystead_runner(new, batch=1),
         },
         rounds,
     )
 
 
-def measure_forgeries(chance: random.Random, floor: ctypes.CDLL, rounds: int) -> dict[str, object]:
+def measure_forgeries(chance: random.Random, floor: Floor, rounds: int) -> dict[str, object]:
     """Nothing but signatures of other messages, each under a new key: OpenSSL refuses them all."""
 
     def forged() -> Workload:
-        item = workload("ES256", chance, distinct=True)
+        item = made("ES256", chance, distinct=True)
         return replace(item, messages=(*item.messages[1:], item.messages[0]))
 
     return compare(
         {
-            "openssl": floor_runner(workload("ES256", chance, distinct=True), floor),
-            "keystead": keystead_runner(forged, threads=1, valid=False),
-            "keystead_2_threads": keystead_runner(forged, threads=2, valid=False),
-            "keystead_batches_of_32": keystead_runner(forged, threads=1, batch=32, valid=False),
+            "openssl": floor.runner(made("ES256", chance, distinct=True)),
+            "keystead": keystead_runner(forged, valid=False),
+            "keystead_batches_of_32": keystead_runner(forged, batch=32, valid=False),
         },
         rounds,
     )
 
 
 def compare(runners: dict[str, Runner], rounds: int) -> dict[str, object]:
-    seconds: dict[str, list[float]] = {name: [] for name in runners}
-    for _ in range(rounds):
-        for name, runner in runners.items():
-            runner()  # not counted: the caches are full of the runner before
-            seconds[name].append(runner())
-    rates = {name: BATCH / statistics.median(taken) for name, taken in seconds.items()}
-    others = [name for name in rates if not name.startswith("keystead")]
+    rates = measured(runners, rounds=rounds, warm=True)
     return {
-        "per_second": {name: round(rate) for name, rate in rates.items()},
-        "keystead_to": {name: round(rates["keystead"] / rates[name], 3) for name in others},
-        "two_threads_gain": round(rates["keystead_2_threads"] / rates["keystead"], 3),
+        "per_second": figures(rates, unit="per_second"),
+        "keystead_to": ratios(rates, "keystead"),
     }
-
-
-# --- what is verified --------------------------------------------------------------------------
-
-
-def workload(algorithm: str, chance: random.Random, *, distinct: bool) -> Workload:
-    private = [make_key(algorithm, chance) for _ in range(BATCH if distinct else 1)]
-    messages, signatures = [], []
-    for index in range(BATCH):
-        payload = chance.randbytes(PAYLOAD_BYTES)
-        message = jws.signing_input({"alg": algorithm, "typ": "at+jwt"}, payload)
-        messages.append(message)
-        signatures.append(sign(algorithm, private[index % len(private)], message))
-    return Workload(
-        algorithm=algorithm,
-        keys=tuple(jwk.from_public_key(key.public_key()) for key in private),
-        messages=tuple(messages),
-        signatures=tuple(signatures),
-    )
-
-
-def make_key(algorithm: str, chance: random.Random) -> PrivateKey:
-    if algorithm == "ES256":
-        return ec.derive_private_key(chance.getrandbits(255) + 1, ec.SECP256R1())
-    if algorithm == "EdDSA":
-        return ed25519.Ed25519PrivateKey.from_private_bytes(chance.randbytes(32))
-    return rsa.generate_private_key(public_exponent=65_537, key_size=2_048)
-
-
-def sign(algorithm: str, key: PrivateKey, message: bytes) -> bytes:
-    if isinstance(key, ec.EllipticCurvePrivateKey):
-        der = key.sign(message, ec.ECDSA(hashes.SHA256()))
-        return algorithms.ecdsa_raw_from_der(algorithm, der)
-    if isinstance(key, ed25519.Ed25519PrivateKey):
-        return key.sign(message)
-    return key.sign(message, padding.PKCS1v15(), hashes.SHA256())
 
 
 # --- who verifies it ---------------------------------------------------------------------------
 
 
 def keystead_runner(
-    supply: Callable[[], Workload], *, threads: int, batch: int = BATCH, valid: bool = True
+    supply: Callable[[], Workload], *, batch: int = BATCH, valid: bool = True
 ) -> Runner:
     """From JWKs as they arrive, so that reading them counts. Each round has a workload supplied."""
 
-    clock = time.thread_time if threads == 1 else time.perf_counter
-
-    def clocked() -> float:
+    def rate() -> float:
         item = supply()
         keys = [key.to_dict() for key in item.keys]
-        start = clock()
+        start = time.thread_time()
         for first in range(0, BATCH, batch):
             part = slice(first, first + batch)
             verdicts = verify_signatures(
@@ -200,13 +134,12 @@ def keystead_runner(
                 keys[part] if len(keys) > 1 else keys[0],
                 item.messages[part],
                 item.signatures[part],
-                threads=threads,
             )
             require(all(verdicts) if valid else not any(verdicts))
-        return clock() - start
+        return BATCH / (time.thread_time() - start)
 
-    clocked()  # the first time also loads and caches
-    return clocked
+    rate()  # the first time also loads and caches
+    return rate
 
 
 def cryptography_runner(item: Workload) -> Runner:
@@ -242,46 +175,7 @@ def joserfc_runner(item: Workload) -> Runner:
     return timed(verify)
 
 
-def floor_runner(item: Workload, floor: ctypes.CDLL) -> Runner:
-    digests = b"".join(hashlib.sha256(message).digest() for message in item.messages)
-    parameters = [octets(key) for key in item.key_of_each]
-    signatures = b"".join(item.signatures)
-    points, count = b"".join(parameters), ctypes.c_size_t(BATCH)
-    if item.algorithm == "ES256":
-        call = partial(floor.floor_es256_ns, points, digests, signatures, count)
-    elif item.algorithm == "EdDSA":
-        messages, size = b"".join(item.messages), ctypes.c_size_t(len(item.messages[0]))
-        call = partial(floor.floor_ed25519_ns, points, messages, size, signatures, count)
-    else:
-        modulus, size = parameters[0], ctypes.c_size_t(len(parameters[0]))
-        call = partial(floor.floor_rs256_ns, modulus, size, digests, signatures, count)
-
-    def clocked() -> float:
-        taken: int = call()
-        require(taken > 0)
-        return taken / 1e9
-
-    return clocked
-
-
 # --- the means ---------------------------------------------------------------------------------
-
-
-def build_floor(folder: Path) -> ctypes.CDLL:
-    source = Path(__file__).parent / "peers" / "openssl_floor.c"
-    library = folder / "openssl_floor.so"
-    command = ["cc", "-O3", "-shared", "-fPIC", "-o", str(library), str(source), "-lcrypto"]
-    subprocess.run(command, check=True)
-    loaded = ctypes.CDLL(str(library))
-    for name in ("floor_es256_ns", "floor_rs256_ns", "floor_ed25519_ns"):
-        getattr(loaded, name).restype = ctypes.c_int64
-    return loaded
-
-
-def octets(key: jwk.PublicJwk) -> bytes:
-    """x ‖ y, x, or n."""
-    names = [name for name in ("x", "y", "n") if name in key.members]
-    return b"".join(base64url.decode(key.members[name]) for name in names)
 
 
 def plain(keys: Sequence[jwk.PublicJwk]) -> list[dict[str, str]]:
@@ -301,18 +195,14 @@ def keyed(tokens: list[str], readers: Sequence[Callable[[], K]]) -> Iterator[tup
 def timed(verify: Callable[[], None]) -> Runner:
     verify()  # the first time also loads and caches
 
-    def clocked() -> float:
+    def rate() -> float:
         start = time.thread_time()
         verify()
-        return time.thread_time() - start
+        return BATCH / (time.thread_time() - start)
 
-    return clocked
+    return rate
 
 
 def require(holds: bool) -> None:
     if not holds:
         raise RuntimeError("a verification failed: the figures would mean nothing")
-
-
-if __name__ == "__main__":
-    print(json.dumps(run(seed=1, rounds=9), indent=2))

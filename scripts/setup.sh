@@ -19,6 +19,7 @@ main() {
   install_debian_packages "${python:-$venv/bin/python}"
   if [ -n "$python" ]; then make_venv "$python"; fi
   once dependencies requirements/dev.txt -- install_dependencies
+  once browser scripts/setup.sh -- install_browser
   once project pyproject.toml setup.py -- install_project
   mapfile -t sources < <(native_sources)
   if [ ${#sources[@]} -gt 0 ]; then once native setup.py "${sources[@]}" -- build_native; fi
@@ -39,7 +40,7 @@ find_python() { # prints the first interpreter that is new enough
 }
 
 install_debian_packages() { # install_debian_packages PYTHON
-  local wanted missing=() package
+  local wanted missing=() package command
   # libc6-dev: gcc only recommends it.
   wanted=(ca-certificates gcc libc6-dev libssl-dev make pkg-config swtpm swtpm-tools tpm2-tools)
   # Debian's own Python leaves headers and ensurepip to packages; every other one brings them.
@@ -50,19 +51,29 @@ install_debian_packages() { # install_debian_packages PYTHON
   for package in "${wanted[@]}"; do installed "$package" || missing+=("$package"); done
   [ ${#missing[@]} -gt 0 ] || return 0
 
-  local root=() install
-  install="apt-get install -y --no-install-recommends --no-upgrade ${missing[*]}"
-  if [ "$(id -u)" != 0 ]; then
-    command -v sudo >/dev/null ||
-      die "missing Debian packages, and neither root nor sudo to install them. As root, run:" \
-        "apt-get update && $install"
-    root=(sudo)
-  fi
-  say "installing Debian packages: ${missing[*]}"
+  command="apt-get update && apt-get install -y --no-install-recommends --no-upgrade ${missing[*]}"
+  can_install || die "missing Debian packages, and neither root nor sudo to install them. As root, run: $command"
+  apt_install "${missing[@]}" || die "could not install them. As root, run: $command"
+}
+
+install_browser() { # for the tests of the benchmarks' report, which skip where there is none
+  local command
+  for command in chromium-headless-shell chromium chromium-browser google-chrome; do
+    if command -v "$command" >/dev/null; then return 0; fi
+  done
+  if command -v apt-get >/dev/null && can_install && apt_install chromium-headless-shell; then return 0; fi
+  say "no Chromium (Debian: chromium-headless-shell): the tests that need one skip"
+}
+
+can_install() { [ "$(id -u)" = 0 ] || command -v sudo >/dev/null; }
+
+apt_install() { # apt_install PACKAGE...
+  local root=()
+  if [ "$(id -u)" != 0 ]; then root=(sudo); fi
   root+=(env DEBIAN_FRONTEND=noninteractive)
+  say "installing Debian packages: $*"
   quietly "${root[@]}" apt-get update || say "apt-get update failed; trying the lists that are here"
-  # shellcheck disable=SC2086
-  quietly "${root[@]}" $install || die "could not install them. As root, run: apt-get update && $install"
+  quietly "${root[@]}" apt-get install -y --no-install-recommends --no-upgrade "$@"
 }
 
 installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }

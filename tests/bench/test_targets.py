@@ -1,0 +1,60 @@
+"""Targets: met or missed by the data, with the reason that they give."""
+
+from collections import Counter
+from itertools import groupby
+
+from bench.__main__ import BENCHES
+from bench.results import Document
+from bench.targets import TARGETS, Judged, Outcome, judge
+from tests.bench_results import document, memory, tokens
+
+
+def judged(made: Document, what: str) -> Judged:
+    return next(each for each in judge(made) if each.target.what == what)
+
+
+def test_every_target_is_of_a_bench_and_of_one_figure() -> None:
+    assert {target.bench for target in TARGETS} <= set(BENCHES)
+    assert max(Counter((target.bench, target.path) for target in TARGETS).values()) == 1
+
+
+def test_targets_of_a_group_stand_together() -> None:
+    groups = [group for group, _ in groupby(TARGETS, key=lambda target: target.group)]
+    assert len(groups) == len(set(groups))
+
+
+def test_rate_below_its_demand_is_missed_and_the_path_says_why() -> None:
+    found = judged(document(), "ES256, to OpenSSL")
+    assert found.outcome is Outcome.MISSED
+    assert found.figure is not None
+    assert found.figure.median == 2
+    assert found.why == (
+        "set for the path “ifma”; ES256 takes “portable” here: this CPU has no AVX-512 IFMA"
+    )
+
+
+def test_miss_on_the_path_that_it_was_set_for_has_no_excuse() -> None:
+    found = judged(document(path="ifma"), "ES256, to OpenSSL")
+    assert (found.outcome, found.why) == (Outcome.MISSED, "the data give no reason")
+
+
+def test_rate_at_its_demand_is_met() -> None:
+    made = document({"verify_tokens": tokens(60_000, peer=5_000)})
+    assert judged(made, "ES256, to OpenSSL").outcome is Outcome.MET
+
+
+def test_memory_above_its_demand_is_missed() -> None:
+    what = "memory of an idle service, resident"
+    assert judged(document({"idle_memory": memory(149)}), what).outcome is Outcome.MET
+    assert judged(document({"idle_memory": memory(151)}), what).outcome is Outcome.MISSED
+
+
+def test_what_did_not_run_is_not_measured_and_not_met() -> None:
+    found = judged(document({}), "ES256, to OpenSSL")
+    assert (found.outcome, found.why) == (Outcome.NOT_MEASURED, "verify_tokens did not run")
+
+
+def test_peer_that_is_missing_is_named() -> None:
+    made = document({"verify_tokens": {**tokens(), "missing": {"python_jose": "no registry"}}})
+    found = judged(made, "ES256, to python-jose")
+    assert (found.outcome, found.why) == (Outcome.NOT_MEASURED, "python_jose: no registry")
