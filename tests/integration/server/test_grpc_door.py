@@ -489,7 +489,7 @@ def verifying(**answers: Any) -> Any:
     result = SimpleNamespace(
         ok=b"\x01\x00",
         reason=lambda item: None if item == 0 else Reason.EXPIRED,
-        claims=lambda item: {"sub": "u"},
+        payload=lambda item: b'{"sub": "u"}',
     )
     verifications = Recorder(verify_tokens=waits(result), verify_requests=waits(result), **answers)
     return make_use_cases(callers=relying_parties, verifications=verifications)
@@ -501,17 +501,17 @@ async def test_a_batch_has_a_verdict_for_each_item() -> None:
         request = pb.VerifyBatchRequest(audience="a", tokens=["x", "y"], want_claims=True)
         answer = await service.VerifyBatch(request)
     assert (answer.ok, list(answer.reasons)) == (b"\x01\x00", ["", "expired"])
-    assert list(answer.claims) == [b'{"sub":"u"}', b""]
+    assert list(answer.claims) == [b'{"sub": "u"}', b""]
 
 
 async def test_the_claims_of_a_batch_are_written_off_the_event_loop() -> None:
     threads = set()
 
-    def claims(item: int) -> dict[str, str]:
+    def payload(item: int) -> bytes:
         threads.add(threading.get_ident())
-        return {"sub": "u"}
+        return b"{}"
 
-    result = SimpleNamespace(ok=b"\x01", reason=lambda item: None, claims=claims)
+    result = SimpleNamespace(ok=b"\x01", reason=lambda item: None, payload=payload)
     use_cases = make_use_cases(verifications=Recorder(verify_tokens=waits(result)))
     async with stub(use_cases, rpc.VerificationServiceStub) as service:
         await service.VerifyBatch(
