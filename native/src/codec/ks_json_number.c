@@ -1,14 +1,8 @@
 /* Numbers (RFC 8259 §6), and what of them two readers of the same bytes see alike. */
-#include <locale.h>
-#include <math.h>
-#include <pthread.h>
-#include <stdlib.h>
-#include <string.h>
-
+#include "codec/ks_double.h"
 #include "codec/ks_json_parser.h"
 
 #define MOST_DIGITS 19u /* of an integer of 64 bits */
-#define MOST_CHARS 64u  /* of any other number */
 
 static int is_digit(const uint8_t *at, const uint8_t *end) {
     return at < end && *at >= '0' && *at <= '9';
@@ -20,39 +14,6 @@ static const uint8_t *digits_end(const uint8_t *at, const uint8_t *end) {
     }
     return at;
 }
-
-/* --- doubles ------------------------------------------------------------------------------------ */
-
-static locale_t plain_locale;
-static pthread_once_t plain_once = PTHREAD_ONCE_INIT;
-
-static void plain_make(void) {
-    plain_locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
-}
-
-/* The program's locale may want a comma; the thread's own is changed for the call. */
-static ks_status double_read(ks_json_parser *self, const uint8_t *start) {
-    char text[MOST_CHARS + 1];
-    size_t size = (size_t)(self->at - start);
-    if (size > MOST_CHARS) {
-        return KS_E_MALFORMED;
-    }
-    memcpy(text, start, size);
-    text[size] = '\0';
-    if (pthread_once(&plain_once, plain_make) != 0 || plain_locale == (locale_t)0) {
-        return KS_E_MEMORY;
-    }
-    locale_t before = uselocale(plain_locale);
-    double number = strtod(text, NULL);
-    (void)uselocale(before);
-    if (!isfinite(number)) {
-        return KS_E_MALFORMED;
-    }
-    ks_json_add(self, KS_JSON_NUMBER)->as.number = number;
-    return KS_OK;
-}
-
-/* --- numbers ------------------------------------------------------------------------------------ */
 
 /* Behind the fraction and the exponent at `at`, each of which may be missing. */
 static const uint8_t *fraction_end(const uint8_t *at, const uint8_t *end) {
@@ -82,6 +43,15 @@ static ks_status integer_add(ks_json_parser *self, const uint8_t *digits, int ne
     return KS_OK;
 }
 
+static ks_status double_add(ks_json_parser *self, const uint8_t *start) {
+    double number;
+    ks_status status = ks_double_read((ks_view){start, (size_t)(self->at - start)}, &number);
+    if (status == KS_OK) {
+        ks_json_add(self, KS_JSON_NUMBER)->as.number = number;
+    }
+    return status;
+}
+
 ks_status ks_json_read_number(ks_json_parser *self) {
     const uint8_t *start = self->at, *digits = start + (*start == '-');
     if (!is_digit(digits, self->end)) {
@@ -89,5 +59,5 @@ ks_status ks_json_read_number(ks_json_parser *self) {
     }
     const uint8_t *whole = *digits == '0' ? digits + 1 : digits_end(digits, self->end);
     self->at = fraction_end(whole, self->end);
-    return self->at == whole ? integer_add(self, digits, digits > start) : double_read(self, start);
+    return self->at == whole ? integer_add(self, digits, digits > start) : double_add(self, start);
 }
