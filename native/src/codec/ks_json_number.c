@@ -28,36 +28,38 @@ static const uint8_t *fraction_end(const uint8_t *at, const uint8_t *end) {
     return at;
 }
 
-static ks_status integer_add(ks_json_parser *self, const uint8_t *digits, int negative) {
+static const uint8_t *integer_add(ks_json_parser *self, const uint8_t *digits, const uint8_t *end,
+                                  int negative) {
     uint64_t size = 0;
-    if ((size_t)(self->at - digits) > MOST_DIGITS) {
-        return KS_E_MALFORMED;
+    if ((size_t)(end - digits) > MOST_DIGITS) {
+        return ks_json_fail(self, KS_E_MALFORMED);
     }
-    for (; digits < self->at; digits++) {
+    for (; digits < end; digits++) {
         size = 10 * size + (*digits - (unsigned)'0');
     }
     if (size > INT64_MAX) {
-        return KS_E_MALFORMED;
+        return ks_json_fail(self, KS_E_MALFORMED);
     }
     ks_json_add(self, KS_JSON_INTEGER)->as.integer = negative ? -(int64_t)size : (int64_t)size;
-    return KS_OK;
+    return end;
 }
 
-static ks_status double_add(ks_json_parser *self, const uint8_t *start) {
+static const uint8_t *double_add(ks_json_parser *self, const uint8_t *start, const uint8_t *end) {
     double number;
-    ks_status status = ks_double_read((ks_view){start, (size_t)(self->at - start)}, &number);
-    if (status == KS_OK) {
-        ks_json_add(self, KS_JSON_NUMBER)->as.number = number;
+    ks_status status = ks_double_read((ks_view){start, (size_t)(end - start)}, &number);
+    if (status != KS_OK) {
+        return ks_json_fail(self, status);
     }
-    return status;
+    ks_json_add(self, KS_JSON_NUMBER)->as.number = number;
+    return end;
 }
 
-ks_status ks_json_read_number(ks_json_parser *self) {
-    const uint8_t *start = self->at, *digits = start + (*start == '-');
+const uint8_t *ks_json_read_number(ks_json_parser *self, const uint8_t *at) {
+    const uint8_t *digits = at + (*at == '-');
     if (!is_digit(digits, self->end)) {
-        return KS_E_MALFORMED;
+        return ks_json_fail(self, KS_E_MALFORMED);
     }
     const uint8_t *whole = *digits == '0' ? digits + 1 : digits_end(digits, self->end);
-    self->at = fraction_end(whole, self->end);
-    return self->at == whole ? integer_add(self, digits, digits > start) : double_add(self, start);
+    const uint8_t *end = fraction_end(whole, self->end);
+    return end == whole ? integer_add(self, digits, end, digits > at) : double_add(self, at, end);
 }
