@@ -12,118 +12,129 @@
 /* MAX_COMMAS and MAX_BRACKETS of codec/json.py. */
 _Static_assert(KS_MAX_JSON_BYTES <= 20000u, "commas and brackets need bounds of their own");
 
-static ks_status value_read(ks_json_parser *self);
+static const uint8_t *value_read(ks_json_parser *self, const uint8_t *at);
 
-/* Goes to the next character that is no white space; 0 if none is left. */
-static int next(ks_json_parser *self) {
-    while (self->at < self->end) {
-        uint8_t character = *self->at;
-        if (character > ' ' ||
-            (character != ' ' && character != '\n' && character != '\r' && character != '\t')) {
-            return 1;
-        }
-        self->at++;
-    }
-    return 0;
+static int is_space(uint8_t character) {
+    return character == ' ' || character == '\n' || character == '\r' || character == '\t';
 }
 
-/* Goes behind `character` if that is next. */
-static int take(ks_json_parser *self, uint8_t character) {
-    if (next(self) && *self->at == character) {
-        self->at++;
-        return 1;
+/* The next character that is no white space, or the end. */
+static inline const uint8_t *next(const ks_json_parser *self, const uint8_t *at) {
+    while (at < self->end && *at <= ' ' && is_space(*at)) {
+        at++;
     }
-    return 0;
+    return at;
 }
 
-static ks_status word_read(ks_json_parser *self, const char *word, ks_json_kind kind) {
+static inline int stands(const ks_json_parser *self, const uint8_t *at, uint8_t character) {
+    return at < self->end && *at == character;
+}
+
+static const uint8_t *word_read(ks_json_parser *self, const uint8_t *at, const char *word,
+                                ks_json_kind kind) {
     size_t size = strlen(word);
-    if ((size_t)(self->end - self->at) < size || memcmp(self->at, word, size) != 0) {
-        return KS_E_MALFORMED;
+    if ((size_t)(self->end - at) < size || memcmp(at, word, size) != 0) {
+        return ks_json_fail(self, KS_E_MALFORMED);
     }
-    self->at += size;
     (void)ks_json_add(self, kind);
-    return KS_OK;
+    return at + size;
 }
 
 /* --- objects and arrays ------------------------------------------------------------------------- */
 
-static ks_status member_read(ks_json_parser *self) {
-    if (!next(self) || *self->at != '"') {
-        return KS_E_MALFORMED;
+static inline const uint8_t *member_read(ks_json_parser *self, const uint8_t *at) {
+    if (!stands(self, at, '"')) {
+        return ks_json_fail(self, KS_E_MALFORMED);
     }
-    ks_status status = ks_json_read_string(self);
-    if (status != KS_OK) {
-        return status;
+    at = ks_json_read_string(self, at);
+    if (at == NULL) {
+        return NULL;
     }
-    return take(self, ':') ? value_read(self) : KS_E_MALFORMED;
+    at = next(self, at);
+    return stands(self, at, ':') ? value_read(self, next(self, at + 1))
+                                 : ks_json_fail(self, KS_E_MALFORMED);
 }
 
 /* Members or items, until `closing`. */
-static ks_status list_read(ks_json_parser *self, ks_json_value *of, uint8_t closing,
-                           ks_status (*read)(ks_json_parser *)) {
-    if (take(self, closing)) {
-        return KS_OK;
+static inline const uint8_t *list_read(ks_json_parser *self, const uint8_t *at, ks_json_value *of,
+                                       uint8_t closing) {
+    at = next(self, at);
+    if (stands(self, at, closing)) {
+        return at + 1;
     }
-    do {
-        ks_status status = read(self);
-        if (status != KS_OK) {
-            return status;
+    for (;; at = next(self, at + 1)) {
+        at = closing == '}' ? member_read(self, at) : value_read(self, at);
+        if (at == NULL) {
+            return NULL;
         }
         of->count++;
-    } while (take(self, ','));
-    return take(self, closing) ? KS_OK : KS_E_MALFORMED;
+        at = next(self, at);
+        if (!stands(self, at, ',')) {
+            break;
+        }
+    }
+    return stands(self, at, closing) ? at + 1 : ks_json_fail(self, KS_E_MALFORMED);
 }
 
-static ks_status nested_read(ks_json_parser *self, ks_json_kind kind) {
+static const uint8_t *array_read(ks_json_parser *self, const uint8_t *at) {
+    ks_json_value *of = ks_json_add(self, KS_JSON_ARRAY);
+    at = list_read(self, at, of, ']');
+    of->after = (uint32_t)self->out->count;
+    return at;
+}
+
+static const uint8_t *object_read(ks_json_parser *self, const uint8_t *at) {
+    size_t index = self->out->count;
+    ks_json_value *of = ks_json_add(self, KS_JSON_OBJECT);
+    at = list_read(self, at, of, '}');
+    of->after = (uint32_t)self->out->count;
+    if (at != NULL && ks_json_names_repeat(self->out, index)) {
+        return ks_json_fail(self, KS_E_DUPLICATE);
+    }
+    return at;
+}
+
+static const uint8_t *nested_read(ks_json_parser *self, const uint8_t *at) {
     if (self->depth == self->max_depth) {
-        return KS_E_TOO_LARGE;
+        return ks_json_fail(self, KS_E_TOO_LARGE);
     }
     self->depth++;
-    self->at++;
-    size_t index = self->out->count;
-    ks_json_value *of = ks_json_add(self, kind);
-    ks_status status = kind == KS_JSON_OBJECT ? list_read(self, of, '}', member_read)
-                                              : list_read(self, of, ']', value_read);
-    if (status == KS_OK && kind == KS_JSON_OBJECT && ks_json_names_repeat(self->out, index)) {
-        status = KS_E_DUPLICATE;
-    }
-    of->after = (uint32_t)self->out->count;
+    at = *at == '{' ? object_read(self, at + 1) : array_read(self, at + 1);
     self->depth--;
-    return status;
+    return at;
 }
 
-static ks_status value_read(ks_json_parser *self) {
-    if (!next(self)) {
-        return KS_E_MALFORMED;
+static const uint8_t *value_read(ks_json_parser *self, const uint8_t *at) {
+    if (at == self->end) {
+        return ks_json_fail(self, KS_E_MALFORMED);
     }
-    switch (*self->at) {
+    switch (*at) {
     case '"':
-        return ks_json_read_string(self);
+        return ks_json_read_string(self, at);
     case '{':
-        return nested_read(self, KS_JSON_OBJECT);
     case '[':
-        return nested_read(self, KS_JSON_ARRAY);
+        return nested_read(self, at);
     case 't':
-        return word_read(self, "true", KS_JSON_TRUE);
+        return word_read(self, at, "true", KS_JSON_TRUE);
     case 'f':
-        return word_read(self, "false", KS_JSON_FALSE);
+        return word_read(self, at, "false", KS_JSON_FALSE);
     case 'n':
-        return word_read(self, "null", KS_JSON_NULL);
+        return word_read(self, at, "null", KS_JSON_NULL);
     default:
-        return ks_json_read_number(self);
+        return ks_json_read_number(self, at);
     }
 }
 
 /* --- documents ---------------------------------------------------------------------------------- */
 
-static ks_status document_read(ks_json_parser *self) {
-    ks_status status = value_read(self);
-    if (status != KS_OK) {
-        return status;
+static ks_status document_read(ks_json_parser *self, const uint8_t *at) {
+    at = value_read(self, next(self, at));
+    if (at == NULL) {
+        return self->fault;
     }
     int is_object = self->out->values[0].kind == KS_JSON_OBJECT;
-    return !next(self) && is_object && !self->has_lone_surrogate ? KS_OK : KS_E_MALFORMED;
+    int is_whole = next(self, at) == self->end;
+    return is_whole && is_object && !self->has_lone_surrogate ? KS_OK : KS_E_MALFORMED;
 }
 
 ks_status ks_json_parse_object(ks_view in, unsigned max_depth, ks_json *out) {
@@ -139,14 +150,13 @@ ks_status ks_json_parse_object(ks_view in, unsigned max_depth, ks_json *out) {
         return KS_E_MALFORMED;
     }
     ks_json_parser parser = {
-        .at = in.data,
         .end = in.data + in.size,
         .out = out,
         .text = out->text,
         .max_depth = max_depth,
         .is_ascii = encoding == KS_UTF8_ASCII,
     };
-    ks_status status = document_read(&parser);
+    ks_status status = document_read(&parser, in.data);
     if (status != KS_OK) {
         out->count = 0;
         /* That it is too deep is said before anything else. Of a text that was read to its end the

@@ -5,9 +5,10 @@
 #include "codec/ks_json.h"
 
 typedef struct ks_json_parser {
-    const uint8_t *at, *end; /* what is left of the text, which is UTF-8 */
+    const uint8_t *end; /* of the text, which is UTF-8 */
     ks_json *out;
     uint8_t *text; /* where in out->text the next string with escapes goes */
+    ks_status fault; /* why a reader returned NULL */
     unsigned depth, max_depth;
     int is_ascii;           /* the text, so that a character of it is a byte */
     int has_lone_surrogate; /* some string's escapes made one; it stands there as three bytes */
@@ -24,9 +25,17 @@ static inline ks_json_value *ks_json_add(ks_json_parser *self, ks_json_kind kind
     return value;
 }
 
-/* Each reads one value at `at`, adds it and goes behind it. Strings start with their quote. */
-KS_MUST_CHECK ks_status ks_json_read_string(ks_json_parser *self);
-KS_MUST_CHECK ks_status ks_json_read_number(ks_json_parser *self);
+static inline const uint8_t *ks_json_fail(ks_json_parser *self, ks_status fault) {
+    self->fault = fault;
+    return NULL;
+}
+
+/*
+ * Readers: each reads one value at `at`, of which there is at least one character, adds it and returns
+ * where it ends; NULL if it is at fault. Strings start with their quote.
+ */
+KS_MUST_CHECK const uint8_t *ks_json_read_string(ks_json_parser *self, const uint8_t *at);
+KS_MUST_CHECK const uint8_t *ks_json_read_number(ks_json_parser *self, const uint8_t *at);
 
 /* 1 if two members of the object, which ends the document, have the same name. */
 int ks_json_names_repeat(const ks_json *document, size_t object);

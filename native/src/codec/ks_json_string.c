@@ -5,44 +5,75 @@
 
 #define DELETE 0x7fu
 
-/* --- eight characters at a time ----------------------------------------------------------------- */
-
-#define ALL(byte) (0x0101010101010101u * (byte))
-#define WORD_BYTES 8u
-
-static uint64_t word_read(const uint8_t *at) {
-    uint64_t word;
-    memcpy(&word, at, sizeof word);
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    word = __builtin_bswap64(word);
-#endif
-    return word;
-}
+/* --- many characters at a time ------------------------------------------------------------------ */
 
 /*
- * The high bit of each byte that is below `bound`, at most 128. Bytes above the first such one may
- * have theirs set as well, by its borrow; so the lowest bit is right, and whether there is one.
+ * A `block` is BLOCK characters; masks have BITS bits for each of them. Of a mask, the lowest bit that
+ * is set is right, and so is whether one is: those above it may be set as well.
  */
-static uint64_t bytes_below(uint64_t word, uint8_t bound) {
-    return (word - ALL(bound)) & ~word & ALL(0x80u);
+#if defined(__SSE2__) /* every x86-64 */
+#include <emmintrin.h>
+
+#define BLOCK 16u
+#define BITS 1u
+typedef __m128i block;
+
+static inline block block_read(const uint8_t *at) {
+    return _mm_loadu_si128((const __m128i *)(const void *)at);
 }
-static uint64_t bytes_equal(uint64_t word, uint8_t byte) {
-    return bytes_below(word ^ ALL(byte), 1);
+static inline block block_equal(block of, uint8_t byte) {
+    return _mm_cmpeq_epi8(of, _mm_set1_epi8((char)byte));
 }
+static inline uint64_t deletes_in(block of) {
+    return (unsigned)_mm_movemask_epi8(block_equal(of, DELETE));
+}
+/* Quotes, backslashes and what is below the space. */
+static inline uint64_t stops_in(block of) {
+    block printing = _mm_cmpeq_epi8(_mm_max_epu8(of, _mm_set1_epi8(' ')), of);
+    block others = _mm_or_si128(block_equal(of, '"'), block_equal(of, '\\'));
+    return (unsigned)_mm_movemask_epi8(others) | (0xffffu ^ (unsigned)_mm_movemask_epi8(printing));
+}
+#else
+#define BLOCK 8u
+#define BITS 8u
+typedef uint64_t block;
+
+#define ALL(byte) (0x0101010101010101u * (byte))
+
+static inline block block_read(const uint8_t *at) {
+    block of;
+    memcpy(&of, at, sizeof of);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    of = __builtin_bswap64(of);
+#endif
+    return of;
+}
+/* The high bit of each byte below `bound`, at most 128; its borrow may set that of bytes above. */
+static inline uint64_t bytes_below(block of, uint8_t bound) {
+    return (of - ALL(bound)) & ~of & ALL(0x80u);
+}
+static inline uint64_t bytes_equal(block of, uint8_t byte) {
+    return bytes_below(of ^ ALL(byte), 1);
+}
+static inline uint64_t deletes_in(block of) {
+    return bytes_equal(of, DELETE);
+}
+static inline uint64_t stops_in(block of) {
+    return bytes_below(of, ' ') | bytes_equal(of, '"') | bytes_equal(of, '\\');
+}
+#endif
 
 /* The first quote, backslash or control character from `at` on, or the end. `*has_delete` becomes 1
  * if U+007F stands before it. */
-static const uint8_t *plain_end(const uint8_t *at, const uint8_t *end, uint8_t *has_delete) {
-    while ((size_t)(end - at) >= WORD_BYTES) {
-        uint64_t word = word_read(at), deletes = bytes_equal(word, DELETE);
-        uint64_t stops =
-            bytes_below(word, ' ') | bytes_equal(word, '"') | bytes_equal(word, '\\');
+static inline const uint8_t *plain_end(const uint8_t *at, const uint8_t *end, uint8_t *has_delete) {
+    for (; (size_t)(end - at) >= BLOCK; at += BLOCK) {
+        block of = block_read(at);
+        uint64_t stops = stops_in(of), deletes = deletes_in(of);
         if (stops != 0) {
             *has_delete |= (deletes & (stops ^ (stops - 1)) >> 1) != 0;
-            return at + (unsigned)__builtin_ctzll(stops) / 8;
+            return at + (unsigned)__builtin_ctzll(stops) / BITS;
         }
         *has_delete |= deletes != 0;
-        at += WORD_BYTES;
     }
     while (at < end && *at >= ' ' && *at != '"' && *at != '\\') {
         *has_delete |= *at++ == DELETE;
@@ -83,17 +114,17 @@ static int is_low(int32_t unit) {
     return unit >= 0xdc00 && unit <= 0xdfff;
 }
 
-/* RFC 8259 §7: `at` is behind "\u"; a high surrogate and a low one that follows are one character. */
-static int32_t unicode_read(ks_json_parser *self) {
-    int32_t unit = hex_read(self->at, self->end);
+/* RFC 8259 §7: `*at` is behind "\u"; a high surrogate and a low one that follows are one character. */
+static int32_t unicode_read(ks_json_parser *self, const uint8_t **at) {
+    int32_t unit = hex_read(*at, self->end);
     if (unit < 0) {
         return -1;
     }
-    self->at += 4;
-    if (is_high(unit) && self->end - self->at >= 6 && memcmp(self->at, "\\u", 2) == 0) {
-        int32_t low = hex_read(self->at + 2, self->end);
+    *at += 4;
+    if (is_high(unit) && self->end - *at >= 6 && memcmp(*at, "\\u", 2) == 0) {
+        int32_t low = hex_read(*at + 2, self->end);
         if (is_low(low)) {
-            self->at += 6;
+            *at += 6;
             return 0x10000 + ((unit - 0xd800) << 10) + (low - 0xdc00);
         }
     }
@@ -101,17 +132,17 @@ static int32_t unicode_read(ks_json_parser *self) {
     return unit;
 }
 
-/* The character that the escape at `at` is, which goes behind it; -1 if it is none. */
-static int32_t escape_read(ks_json_parser *self) {
-    if (self->end - self->at < 2) {
+/* The character that the escape at `*at` is, which goes behind it; -1 if it is none. */
+static int32_t escape_read(ks_json_parser *self, const uint8_t **at) {
+    if (self->end - *at < 2) {
         return -1;
     }
-    self->at += 2;
-    switch (self->at[-1]) {
+    *at += 2;
+    switch ((*at)[-1]) {
     case '"':
     case '\\':
     case '/':
-        return self->at[-1];
+        return (*at)[-1];
     case 'b':
         return '\b';
     case 'f':
@@ -123,7 +154,7 @@ static int32_t escape_read(ks_json_parser *self) {
     case 't':
         return '\t';
     case 'u':
-        return unicode_read(self);
+        return unicode_read(self, at);
     default:
         return -1;
     }
@@ -142,42 +173,39 @@ static void described_add(ks_json_parser *self, ks_view text) {
 
 /* A string whose first escape is at `at`; `start` is behind its quote. What it is never takes more
  * bytes than how it is written, so out->text holds all strings of a text. */
-static ks_status escaped_read(ks_json_parser *self, const uint8_t *start) {
-    uint8_t *text = self->text, has_delete;
-    for (;;) {
-        size_t size = (size_t)(self->at - start);
-        memcpy(self->text, start, size);
-        self->text += size;
-        if (self->at == self->end || *self->at < ' ') {
-            return KS_E_MALFORMED;
-        }
-        if (*self->at == '"') {
+static const uint8_t *escaped_read(ks_json_parser *self, const uint8_t *start, const uint8_t *at) {
+    uint8_t *text = self->text, *to = text, has_delete;
+    for (;; at = plain_end(start, self->end, &has_delete)) {
+        memcpy(to, start, (size_t)(at - start));
+        to += at - start;
+        if (at == self->end || *at != '\\') {
             break;
         }
-        int32_t point = escape_read(self);
+        int32_t point = escape_read(self, &at);
         if (point < 0) {
-            return KS_E_MALFORMED;
+            return ks_json_fail(self, KS_E_MALFORMED);
         }
-        self->text += ks_utf8_write((uint32_t)point, self->text);
-        start = self->at;
-        self->at = plain_end(start, self->end, &has_delete);
+        to += ks_utf8_write((uint32_t)point, to);
+        start = at;
     }
-    self->at++;
-    described_add(self, (ks_view){text, (size_t)(self->text - text)});
-    return KS_OK;
+    if (at == self->end || *at != '"') {
+        return ks_json_fail(self, KS_E_MALFORMED);
+    }
+    self->text = to;
+    described_add(self, (ks_view){text, (size_t)(to - text)});
+    return at + 1;
 }
 
-ks_status ks_json_read_string(ks_json_parser *self) {
-    const uint8_t *start = self->at + 1;
+const uint8_t *ks_json_read_string(ks_json_parser *self, const uint8_t *at) {
+    const uint8_t *start = at + 1;
     uint8_t has_delete = 0;
-    self->at = plain_end(start, self->end, &has_delete);
-    if (self->at == self->end || *self->at != '"') {
-        return escaped_read(self, start);
+    at = plain_end(start, self->end, &has_delete);
+    if (at == self->end || *at != '"') {
+        return escaped_read(self, start, at);
     }
     ks_json_value *value = ks_json_add(self, KS_JSON_STRING);
-    value->as.text = (ks_view){start, (size_t)(self->at - start)};
+    value->as.text = (ks_view){start, (size_t)(at - start)};
     value->has_control = has_delete;
     value->count = (uint32_t)(self->is_ascii ? value->as.text.size : ks_utf8_count(value->as.text));
-    self->at++;
-    return KS_OK;
+    return at + 1;
 }

@@ -4,14 +4,23 @@
 
 #define HIGH_BITS 0x8080808080808080u
 
-/* Where the first byte from `at` on is that is not ASCII. */
+static uint64_t word_at(const uint8_t *at) {
+    uint64_t word;
+    memcpy(&word, at, sizeof word);
+    return word;
+}
+
+/* Where the first byte from `at` on is that is not ASCII, or the end. */
 static size_t ascii_end(ks_view text, size_t at) {
     for (; text.size - at >= 32; at += 32) {
-        uint64_t words[4];
-        memcpy(words, text.data + at, sizeof words);
-        if (((words[0] | words[1] | words[2] | words[3]) & HIGH_BITS) != 0) {
+        const uint8_t *from = text.data + at;
+        uint64_t words = word_at(from) | word_at(from + 8) | word_at(from + 16) | word_at(from + 24);
+        if ((words & HIGH_BITS) != 0) {
             break;
         }
+    }
+    while (text.size - at >= 8 && (word_at(text.data + at) & HIGH_BITS) == 0) {
+        at += 8;
     }
     while (at < text.size && text.data[at] < 0x80) {
         at++;
