@@ -5,10 +5,21 @@ from pathlib import Path
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.modified import newer_group
 
-DOOR = Path("src/keystead/_native/batch.pyx")
+DOORS = Path("src/keystead/_native")
 CORE = Path("native")
 FLAGS = ["-O3", "-std=c11", "-Wall", "-Wextra", "-D_POSIX_C_SOURCE=200809L"]
+INCLUDE = [(CORE / "include").as_posix(), (CORE / "src").as_posix()]
+
+# The core is a library beside its doors, so that what it keeps (tables of keys, the choice of an
+# engine, threads) is there once a process, however many doors there are.
+LIBRARY = "ks_core"
+LIBRARY_FILE = f"lib{LIBRARY}.so"
+
+CORE_FILES = sorted(
+    path.as_posix() for folder in ("include", "src") for path in (CORE / folder).rglob("*.[ch]")
+)
 
 # Sources that need instructions which not every CPU of the architecture has. Whether this one has
 # them is asked at run time (native/src/ks_choose.c); native/Makefile has the same flags.
@@ -19,41 +30,62 @@ X86_64 = platform.machine().lower() in {"x86_64", "amd64"}
 
 
 class BuildEngine(build_ext):
-    """Compiles the sources in `FLAGS_OF` with flags of their own."""
+    """Compiles the C core into one library, then each door, which finds it beside itself."""
 
-    def build_extension(self, ext: Extension) -> None:
-        special = [source for source in ext.sources if Path(source).name in FLAGS_OF]
-        ext.sources = [source for source in ext.sources if source not in special]
-        for source in special:
-            own = FLAGS_OF[Path(source).name] if X86_64 else []
-            ext.extra_objects += self.compiler.compile(
-                [source],
-                output_dir=self.build_temp,
-                include_dirs=ext.include_dirs,
-                extra_postargs=[*FLAGS, *own],
-                depends=ext.depends,
-            )
-        super().build_extension(ext)
+    def build_extensions(self) -> None:
+        if self.extensions:
+            self._build_core()
+        for door in self.extensions:
+            door.library_dirs.append(self._core().parent.as_posix())
+        super().build_extensions()
+
+    def get_outputs(self) -> list[str]:
+        core = [self._core().as_posix()] if self.extensions and not self.inplace else []
+        return [*super().get_outputs(), *core]
+
+    def get_output_mapping(self) -> dict[str, str]:
+        core = {self._core().as_posix(): (DOORS / LIBRARY_FILE).as_posix()}
+        return super().get_output_mapping() | (core if self.extensions and self.inplace else {})
+
+    def copy_extensions_to_source(self) -> None:
+        super().copy_extensions_to_source()
+        if self.extensions:
+            self.copy_file(self._core().as_posix(), (DOORS / LIBRARY_FILE).as_posix())
+
+    def _core(self) -> Path:
+        return Path(self.build_lib, DOORS.relative_to("src"), LIBRARY_FILE)
+
+    def _build_core(self) -> None:
+        target = self._core().as_posix()
+        if not (self.force or newer_group(CORE_FILES, target, "newer")):
+            return
+        sources = [path for path in CORE_FILES if path.endswith(".c")]
+        objects = [made for source in sources for made in self._compile(source)]
+        self.compiler.link_shared_object(
+            objects, target, libraries=["crypto"], extra_postargs=[f"-Wl,-soname,{LIBRARY_FILE}"]
+        )
+
+    def _compile(self, source: str) -> list[str]:
+        own = FLAGS_OF.get(Path(source).name, []) if X86_64 else []
+        made: list[str] = self.compiler.compile(
+            [source],
+            output_dir=self.build_temp,
+            include_dirs=INCLUDE,
+            extra_postargs=[*FLAGS, *own],
+        )
+        return made
 
 
-def native_engine() -> list[Extension]:
-    """`keystead._native.batch`: the Cython door and the C11 core, linked with libcrypto."""
-    if not DOOR.exists():
+def doors() -> list[Extension]:
+    """`keystead._native.*`: one extension for each Cython file in that folder."""
+    found = sorted(DOORS.glob("*.pyx"))
+    if not found:
         return []
     from Cython.Build import cythonize
 
-    headers = [*CORE.glob("include/**/*.h"), *CORE.glob("src/**/*.h"), *DOOR.parent.glob("*.pxd")]
-    engine = Extension(
-        "keystead._native.batch",
-        sources=[DOOR.as_posix(), *sorted(path.as_posix() for path in CORE.glob("src/**/*.c"))],
-        depends=sorted(path.as_posix() for path in headers),
-        include_dirs=[(CORE / "include").as_posix(), (CORE / "src").as_posix()],
-        libraries=["crypto"],
-        extra_compile_args=FLAGS,
-    )
     # The generated C goes to build/, so that the source folders hold sources only.
     built: list[Extension] = cythonize(
-        [engine],
+        [_door(source) for source in found],
         build_dir="build/cython",
         include_path=["src"],
         compiler_directives={"language_level": "3"},
@@ -61,4 +93,18 @@ def native_engine() -> list[Extension]:
     return built
 
 
-setup(ext_modules=native_engine(), cmdclass={"build_ext": BuildEngine})
+def _door(source: Path) -> Extension:
+    declarations = [path.as_posix() for path in DOORS.glob("*.pxd")]
+    headers = [path for path in CORE_FILES if path.endswith(".h")]
+    return Extension(
+        f"keystead._native.{source.stem}",
+        sources=[source.as_posix()],
+        depends=sorted([*declarations, *headers]),
+        include_dirs=INCLUDE,
+        libraries=[LIBRARY],
+        runtime_library_dirs=["$ORIGIN"],
+        extra_compile_args=FLAGS,
+    )
+
+
+setup(ext_modules=doors(), cmdclass={"build_ext": BuildEngine})
