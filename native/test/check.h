@@ -19,6 +19,7 @@ void test_p256_cache(void);
 void test_p256_kernels(void);
 void test_p256_limbs(void);
 void test_p256_values(void);
+void test_replay(void);
 void test_verify(void);
 
 #endif

@@ -40,7 +40,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "issuance": STAGE | {"evidence", "appraisal", "binding", "identity", "delegation"},
     "identity": STAGE,
     "delegation": STAGE,
-    "relying": STAGE,
+    "relying": STAGE | {"_native"},  # the memory of proofs
     "audit": STAGE,
     # 4: the use cases; adapters to the outside
     "service": STAGE | STAGES,
