@@ -8,12 +8,13 @@
  *     ks_tokens_open ──► ks_tokens_name … ──► ks_tokens_verify ──► ks_tokens_prove ──► ks_tokens_close
  *       steps 1 to 3       step 4 is outside    5 to 18              19
  *
- * Step 20 is ks_replay_remember_all's. Only public data passes here.
+ * ks_tokens_remember is step 20. Only public data passes here.
  */
 #ifndef KS_TOKEN_H
 #define KS_TOKEN_H
 
 #include "ks_refusal.h"
+#include "ks_replay.h"
 #include "ks_verify.h"
 
 /* Tokens of one call; MAX_BATCH of relying/batch.py. */
@@ -129,6 +130,14 @@ typedef struct ks_request {
  */
 KS_MUST_CHECK ks_status ks_tokens_prove(ks_tokens *batch, const ks_request *requests, size_t from,
                                         size_t to, unsigned threads);
+
+/*
+ * Step 20 of those tokens from `from` up to `to` that passed: in their order, each proof is remembered in
+ * `seen`, and a token whose proof was seen before, is too old, or finds no room, is refused. As
+ * ks_tokens_prove, after it.
+ */
+KS_MUST_CHECK ks_status ks_tokens_remember(ks_tokens *batch, ks_replay *seen, size_t from,
+                                           size_t to);
 
 /* What was found of one token. */
 ks_refusal ks_tokens_refusal(const ks_tokens *batch, size_t index);

@@ -22,6 +22,7 @@ void test_kernel_cache(void);
 void test_p256_kernels(void);
 void test_p256_limbs(void);
 void test_p256_values(void);
+void test_replay(void);
 void test_verify(void);
 
 #endif

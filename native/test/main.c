@@ -11,6 +11,7 @@ int main(void) {
     test_p256_kernels();
     test_p256_limbs();
     test_p256_values();
+    test_replay();
     test_verify();
     puts("ok");
     return 0;

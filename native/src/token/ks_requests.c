@@ -164,6 +164,59 @@ ks_status ks_tokens_prove(ks_tokens *batch, const ks_request *requests, size_t f
     return status;
 }
 
+/* --- step 20 ------------------------------------------------------------------------------------ */
+
+static ks_refusal refusal_of(ks_replay_verdict verdict) {
+    switch (verdict) {
+    case KS_REPLAY_NEW:
+        return ks_accepted;
+    case KS_REPLAY_SEEN:
+        return (ks_refusal){KS_AS_REPLAYED, KS_R_PROOF_REPLAYED, KS_STEP_REPLAY};
+    case KS_REPLAY_TOO_OLD:
+        return ks_proof_rejected(KS_R_PROOF_TOO_OLD, KS_STEP_REPLAY);
+    case KS_REPLAY_FULL:
+        break;
+    }
+    return (ks_refusal){KS_AS_UNAVAILABLE, KS_R_REPLAY_MEMORY_FULL, KS_STEP_REPLAY};
+}
+
+/* It may come `leeway_s` before its time and again `proof_max_age_s + leeway_s` after it. */
+static ks_replay_use use_of(const ks_tokens *batch, size_t index) {
+    const ks_token_rules *rules = batch->rules;
+    ks_proven proof = ks_tokens_proven(batch, index);
+    return (ks_replay_use){
+        .jkt = proof.jkt,
+        .jti = proof.jti,
+        .first = proof.issued_at - rules->leeway_s,
+        .last = proof.issued_at + rules->proof_max_age_s + rules->leeway_s,
+    };
+}
+
+ks_status ks_tokens_remember(ks_tokens *batch, ks_replay *seen, size_t from, size_t to) {
+    if (from > to || to > batch->count || batch->proofs == NULL) {
+        return KS_E_ARGUMENT;
+    }
+    ks_replay_use *uses = calloc(to - from + 1, sizeof *uses);
+    size_t count = 0;
+    if (uses == NULL) {
+        refuse_all(batch, from, to);
+        return KS_E_MEMORY;
+    }
+    for (size_t i = from; i < to; i++) {
+        if (is_open(batch, i)) {
+            uses[count++] = use_of(batch, i);
+        }
+    }
+    ks_replay_remember_all(seen, uses, count, batch->rules->now);
+    for (size_t i = from, next = 0; i < to; i++) {
+        if (is_open(batch, i)) {
+            batch->tokens[i].refusal = refusal_of(uses[next++].verdict);
+        }
+    }
+    free(uses);
+    return KS_OK;
+}
+
 ks_proven ks_tokens_proven(const ks_tokens *batch, size_t index) {
     const ks_token *token = &batch->tokens[index];
     if (!token->bound || batch->proofs == NULL) {

@@ -3,6 +3,7 @@
 from libc.stdint cimport int64_t, uint8_t
 
 from keystead._native.batch cimport ks_public_key, ks_status, ks_view
+from keystead._native.replay cimport ks_replay
 
 
 cdef extern from "ks_refusal.h" nogil:
@@ -103,6 +104,8 @@ cdef extern from "ks_token.h" nogil:
                                size_t last, unsigned threads) noexcept
     ks_status ks_tokens_prove(ks_tokens *batch, const ks_request *requests, size_t first,
                               size_t last, unsigned threads) noexcept
+    ks_status ks_tokens_remember(ks_tokens *batch, ks_replay *seen, size_t first,
+                                 size_t last) noexcept
     ks_refusal ks_tokens_refusal(const ks_tokens *batch, size_t index) noexcept
     size_t ks_tokens_name_of(const ks_tokens *batch, size_t index) noexcept
     ks_view ks_tokens_payload(const ks_tokens *batch, size_t index) noexcept

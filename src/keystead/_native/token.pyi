@@ -1,6 +1,8 @@
 from collections.abc import Sequence
 from typing import Final
 
+from keystead._native.replay import ReplayTable
+
 MAX_TOKENS: Final[int]
 REFUSED_AS: Final[dict[int, str]]
 """The class of an error by its number: ``malformed``, ``token``, ``proof``, ``replayed``,
@@ -59,6 +61,9 @@ class TokenBatch:
 
     def prove(self, requests: Sequence[object], *, threads: int) -> None:
         """Step 19 but for the nonce, with a ``RequestToVerify`` for each token."""
+
+    def remember(self, seen: ReplayTable) -> None:
+        """Step 20, in the order of the tokens, after ``prove``."""
 
     def ok(self) -> bytearray:
         """One byte a token: 1 where nothing was found wrong in the steps that were made."""

@@ -7,6 +7,7 @@ from cpython.mem cimport PyMem_Calloc, PyMem_Free
 from libc.stdint cimport int64_t, uint8_t
 
 from keystead._native.batch cimport KS_E_MEMORY, KS_OK, ks_status, ks_view
+from keystead._native.replay cimport ReplayTable
 
 cdef extern from "Python.h":
     bint PyUnicode_IS_COMPACT_ASCII(object text)
@@ -269,6 +270,19 @@ cdef class TokenBatch:
             self.busy = False
         _raise_status(status)
         self.verified = True
+
+    def remember(self, ReplayTable seen not None):
+        self._check_verified()
+        if self.requests == NULL:
+            raise ValueError("no proofs were looked at")
+        cdef ks_status status
+        self._enter()
+        try:
+            with nogil:
+                status = ks_tokens_remember(self.batch, seen.handle, 0, self.count)
+        finally:
+            self.busy = False
+        _raise_status(status)
 
     def ok(self):
         self._check_verified()

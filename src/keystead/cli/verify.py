@@ -95,7 +95,7 @@ def _add_proof_arguments(group: argparse._ArgumentGroup) -> None:
         type=int,
         default=DEFAULT_CAPACITY,
         metavar="N",
-        help="proofs to remember, about 120 bytes each (default: %(default)s)",
+        help="proofs to remember, about 53 bytes each (default: %(default)s)",
     )
     group.add_argument(
         "--allow-unbound", action="store_true", help="also tokens that are bound to no key"

@@ -30,6 +30,7 @@ from keystead.jose.jwt import parse_claims
 from keystead.model import VerifiedToken
 from keystead.relying.checks import Checks, RequestToVerify
 from keystead.relying.claims import check_claims
+from keystead.relying.replay import ReplayMemory
 from keystead.relying.steps import Step
 
 # A few megabytes of tokens, and under a second on one core.
@@ -251,6 +252,9 @@ def _finish(
     now: int,
 ) -> None:
     """The nonce and the memory of proofs, in the order of the requests."""
+    if checks.nonces is None and isinstance(checks.replay, ReplayMemory):
+        batch.remember(checks.replay.table)
+        return
     for index, good in enumerate(batch.ok()):
         if not good and (checks.nonces is None or not _waits_for_nonce(batch, index)):
             continue

@@ -8,17 +8,17 @@ their own making, or a proof seen by one can be replayed at another.
 
 from __future__ import annotations
 
-import hashlib
-from threading import Lock
 from typing import Protocol
 
+from keystead._native import replay as native
+from keystead._native.replay import ReplayTable
 from keystead.errors import ConfigurationError, ProofRejected, Reason, Replayed, Unavailable
 from keystead.relying.steps import Step
 
-# 1,500 requests a second for the default window of 71 seconds, in about 12 MB.
+# 1,500 requests a second for the default window of 71 seconds, in about 5 MB.
 DEFAULT_CAPACITY = 100_000
 # Above it an in-process memory is the wrong tool.
-MAX_CAPACITY = 10_000_000
+MAX_CAPACITY = native.MAX_CAPACITY
 
 
 class ReplayStore(Protocol):
@@ -49,48 +49,28 @@ class ReplayMemory:
         if not 1 <= capacity <= MAX_CAPACITY:
             raise ConfigurationError(detail=f"capacity is 1 to {MAX_CAPACITY}, not {capacity!r}")
         self._capacity = capacity
-        self._not_before = not_before
-        # The latest second seen: everything whose window ended before it is forgotten.
-        self._horizon = 0
-        self._lock = Lock()
-        self._seen: set[bytes] = set()
-        # The same keys by the last second of their windows: a few dozen lists, dropped whole.
-        self._by_last: dict[int, list[bytes]] = {}
+        self.table = ReplayTable(capacity=capacity, not_before=not_before)
+        """The native table: what a batch of the engine remembers its proofs in, without the GIL."""
 
     def __len__(self) -> int:
-        return len(self._seen)
+        return len(self.table)
 
     def refuse_before(self, time: int) -> None:
         """Move ``not_before`` forward to ``time``; it never moves back."""
-        with self._lock:
-            self._not_before = max(self._not_before, time)
+        self.table.refuse_before(time)
 
     def remember(self, jkt: str, jti: str, *, first: int, last: int, now: int) -> None:
         """See :meth:`ReplayStore.remember`."""
-        key = hashlib.sha256(f"{jkt}\0{jti}".encode()).digest()
-        with self._lock:
-            self._forget(now)
-            if first < self._not_before:
-                raise _too_old("made before this memory started")
-            # After a clock that went forward and back again, its window may have been forgotten.
-            if last < self._horizon:
-                raise _too_old("made before what is still remembered")
-            if key in self._seen:
-                raise Replayed(Reason.PROOF_REPLAYED, step=Step.REPLAY)
-            if len(self._seen) >= self._capacity:
-                raise Unavailable(
-                    Reason.REPLAY_MEMORY_FULL, f"{self._capacity} proofs", step=Step.REPLAY
-                )
-            self._seen.add(key)
-            self._by_last.setdefault(last, []).append(key)
+        self.check(self.table.remember(jkt.encode(), jti.encode(), first, last, now))
 
-    def _forget(self, now: int) -> None:
-        if now <= self._horizon:
-            return
-        self._horizon = now
-        for last in [last for last in self._by_last if last < now]:
-            self._seen.difference_update(self._by_last.pop(last))
-
-
-def _too_old(detail: str) -> ProofRejected:
-    return ProofRejected(Reason.PROOF_TOO_OLD, detail, step=Step.REPLAY)
+    def check(self, verdict: int) -> None:
+        """Return where ``verdict``, one of the table's, accepts a proof; else raise its error."""
+        if verdict == native.SEEN:
+            raise Replayed(Reason.PROOF_REPLAYED, step=Step.REPLAY)
+        if verdict == native.TOO_OLD:
+            detail = "made before this memory started, or before what is still remembered"
+            raise ProofRejected(Reason.PROOF_TOO_OLD, detail, step=Step.REPLAY)
+        if verdict != native.NEW:
+            raise Unavailable(
+                Reason.REPLAY_MEMORY_FULL, f"{self._capacity} proofs", step=Step.REPLAY
+            )
