@@ -148,7 +148,8 @@ def _judged(gain: float, threshold: float) -> Change:
 
 
 def _gain(now: Figure, before: Figure) -> float:
-    if not now.median or not before.median:
+    # A difference of two figures may be nothing, or less, within its noise.
+    if now.median <= 0 or before.median <= 0:
         return 1.0
     change = now.median / before.median
     return change if now.more_is_better else 1 / change

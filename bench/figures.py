@@ -63,7 +63,7 @@ class Figure:
     @property
     def spread(self) -> float:
         """Half of what the middle half of the rounds covers, as a part of the median."""
-        return (self.high - self.low) / 2 / self.median if self.median else 0.0
+        return (self.high - self.low) / 2 / abs(self.median) if self.median else 0.0
 
 
 def figure(rounds: Sequence[float], *, unit: str) -> dict[str, object]:

@@ -107,6 +107,8 @@ class Installation:
     workload: Workload
     provider: SoftwareKey
     delegation: str
+    admin_socket: str
+    operator_credential: str
 
     @property
     def token_endpoint(self) -> str:
@@ -242,6 +244,8 @@ def running() -> Iterator[Installation]:
                     workload=workload,
                     provider=provider,
                     delegation=(state / "delegation.cedar").read_text(),
+                    admin_socket=_admin_socket(state),
+                    operator_credential=_operator_credential(state),
                 )
         finally:
             child.stop()
@@ -282,10 +286,9 @@ def _configure(state: Path, ca: SwtpmCa, provider: SoftwareKey) -> Path:
 
 def _register(state: Path, device: Tpm2Device) -> None:
     """What an administrator does: vouch for the host, and say which agent runs there."""
-    credential = (state / "operator.credential").read_text().strip()
-    metadata = [("authorization", f"Bearer {credential}")]
+    metadata = [("authorization", f"Bearer {_operator_credential(state)}")]
     endorsement = endorsement_of(device)
-    with grpc.insecure_channel(f"unix:{state / 'admin' / 'keystead.sock'}") as channel:
+    with grpc.insecure_channel(_admin_socket(state)) as channel:
         stub = IdentityServiceStub(channel)
         stub.EnrolHost(
             pb.EnrolHostRequest(
@@ -299,3 +302,11 @@ def _register(state: Path, device: Tpm2Device) -> None:
             pb.CreateEntryRequest(spiffe_id=AGENT_ID, parent=HOST_ID, kind="tpm2"),
             metadata=metadata,
         )
+
+
+def _admin_socket(state: Path) -> str:
+    return f"unix:{state / 'admin' / 'keystead.sock'}"
+
+
+def _operator_credential(state: Path) -> str:
+    return (state / "operator.credential").read_text().strip()

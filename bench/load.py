@@ -20,7 +20,13 @@ class Answers:
     seconds: float
     statuses: Counter[int]
     last_head: bytes
-    last_body: bytes
+    bodies: list[bytes]
+    """In the order in which they came."""
+
+    @property
+    def last_body(self) -> bytes:
+        """Of the answer that came last."""
+        return self.bodies[-1] if self.bodies else b""
 
 
 def token_request(url: str, form: dict[str, str], *, proof: str | None) -> bytes:
@@ -46,21 +52,22 @@ async def _send_all(url: str, waiting: deque[bytes], connections: int) -> Answer
     parts = urlsplit(url)
     open_ = [await asyncio.open_connection(parts.hostname, parts.port) for _ in range(connections)]
     statuses: Counter[int] = Counter()
-    last = (b"", b"")
+    last_head, bodies = b"", []
 
     async def work(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal last
+        nonlocal last_head
         while waiting:
             writer.write(waiting.popleft())
-            last = await _answer(reader)
-            statuses[int(last[0][_STATUS])] += 1
+            last_head, body = await _answer(reader)
+            bodies.append(body)
+            statuses[int(last_head[_STATUS])] += 1
 
     began = time.perf_counter()
     await asyncio.gather(*(work(reader, writer) for reader, writer in open_))
     seconds = time.perf_counter() - began
     for _, writer in open_:
         writer.close()
-    return Answers(seconds=seconds, statuses=statuses, last_head=last[0], last_body=last[1])
+    return Answers(seconds=seconds, statuses=statuses, last_head=last_head, bodies=bodies)
 
 
 async def _answer(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:

@@ -6,6 +6,7 @@ one core.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -253,7 +254,9 @@ def _judged(target: Target, document: Document) -> Judged:
 
 def reached(figure: Figure, demand: float) -> float:
     """How much of the demand is there: 1 is all of it, and more is more."""
-    return figure.median / demand if figure.more_is_better else demand / figure.median
+    if figure.more_is_better:
+        return figure.median / demand
+    return demand / figure.median if figure.median > 0 else math.inf
 
 
 def meets(figure: Figure, demand: float) -> bool:

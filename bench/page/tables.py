@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
@@ -69,7 +70,7 @@ def _meter(part: float) -> Markup:
             viewBox=f"0 0 {_METER} 8",
             aria_hidden="true",
         ),
-        f"{part * 100:.0f} %",
+        f"{part * 100:.0f} %" if math.isfinite(part) else "all",
         class_="meter",
     )
 
