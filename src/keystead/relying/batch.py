@@ -252,7 +252,7 @@ def _finish(
     now: int,
 ) -> None:
     """The nonce and the memory of proofs, in the order of the requests."""
-    if checks.nonces is None and isinstance(checks.replay, ReplayMemory):
+    if checks.nonces is None and type(checks.replay) is ReplayMemory:
         batch.remember(checks.replay.table)
         return
     for index, good in enumerate(batch.ok()):
