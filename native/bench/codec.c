@@ -116,17 +116,22 @@ static ks_view view_of(const char *text) {
     return (ks_view){(const uint8_t *)text, strlen(text)};
 }
 
+static measured case_of(const char *name, void (*run)(const measured *), ks_view in,
+                        const ks_base64url_path *path) {
+    return (measured){.name = name, .run = run, .in = in, .path = path};
+}
+
 static size_t cases_of(measured *cases) {
     const ks_base64url_path *paths[KS_BASE64URL_MOST_PATHS];
     size_t count = 0, path_count = ks_base64url_paths(paths);
     for (size_t i = 0; i < path_count; i++) {
-        cases[count++] = (measured){"base64url, 879 characters", run_decode, base64url_of(879), paths[i], 0, {0}};
-        cases[count++] = (measured){"base64url, 86 characters", run_decode, base64url_of(86), paths[i], 0, {0}};
+        cases[count++] = case_of("base64url, 879 characters", run_decode, base64url_of(879), paths[i]);
+        cases[count++] = case_of("base64url, 86 characters", run_decode, base64url_of(86), paths[i]);
     }
-    cases[count++] = (measured){"base64url encode, 32 bytes", run_encode, base64url_of(32), NULL, 0, {0}};
-    cases[count++] = (measured){"JSON, a token's header", run_json, view_of(header), NULL, 0, {0}};
-    cases[count++] = (measured){"JSON, a token's claims", run_json, view_of(claims), NULL, 0, {0}};
-    cases[count++] = (measured){"URL", run_htu, view_of(url), NULL, 0, {0}};
+    cases[count++] = case_of("base64url encode, 32 bytes", run_encode, base64url_of(32), NULL);
+    cases[count++] = case_of("JSON, a token's header", run_json, view_of(header), NULL);
+    cases[count++] = case_of("JSON, a token's claims", run_json, view_of(claims), NULL);
+    cases[count++] = case_of("URL", run_htu, view_of(url), NULL);
     const struct {
         const char *name, *before, *unit, *after;
     } worst[] = {
@@ -144,7 +149,8 @@ static size_t cases_of(measured *cases) {
         {"worst: brackets, refused", "", "[[\"\\\"]]", ""},
     };
     for (size_t i = 0; i < sizeof worst / sizeof worst[0]; i++) {
-        cases[count++] = (measured){worst[i].name, run_json, many(worst[i].before, worst[i].unit, worst[i].after), NULL, 0, {0}};
+        cases[count++] = case_of(worst[i].name, run_json,
+                                  many(worst[i].before, worst[i].unit, worst[i].after), NULL);
     }
     return count;
 }

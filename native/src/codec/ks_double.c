@@ -1,6 +1,6 @@
 /*
- * Numbers of at most 19 digits by one or two multiplications, after Lemire, "Number Parsing at a Gigabyte
- * per Second", Software: Practice and Experience 51 (2021), which Mushtak and Lemire, "Fast Number
+ * Numbers of at most 19 digits by one or two multiplications, after Lemire, "Number Parsing at a
+ * Gigabyte per Second", Software: Practice and Experience 51 (2021), which Mushtak and Lemire, "Fast Number
  * Parsing Without Fallback", ibid. 53 (2023), prove to need no other way. Longer ones lie between two
  * such; where these are not the same double, strtod decides.
  */
