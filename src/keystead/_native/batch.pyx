@@ -115,7 +115,7 @@ cdef int _finish(ks_batch *batch) except -1:
         if done:
             return 0
         # Handlers run in the main thread alone: no other one needs to come back for them.
-        if threading.current_thread() is not threading.main_thread():
+        if threading.get_ident() != threading.main_thread().ident:
             step_ms = KS_STEP_TO_THE_END
         PyErr_CheckSignals()
 
