@@ -20,9 +20,9 @@ typedef enum ks_algorithm {
     KS_PS256 = 6,
 } ks_algorithm;
 
-/* Items and keys of one call: a call is uninterruptible, and built keys of RSA 8192 take 5 KB each. */
+/* Items and keys of one batch: built keys of RSA 8192 take 5 KB each. */
 #define KS_MAX_BATCH 16384u
-/* Threads of one call: more than the cores of a large host gain nothing. */
+/* Threads of one batch: more than the cores of a large host gain nothing. */
 #define KS_MAX_THREADS 64u
 
 /* RSA moduli, in bits: shorter ones are weak (RFC 7518 §3.3), longer ones make the verifier work. */
@@ -47,21 +47,50 @@ typedef struct ks_public_key {
 typedef struct ks_verify_item {
     ks_view message;   /* unhashed */
     ks_view signature; /* ES*: r ‖ s of field length each; Ed25519: 64 octets; RSA: as long as n */
-    uint32_t key;      /* index into the keys of the call */
+    uint32_t key;      /* index into the keys of the batch */
 } ks_verify_item;
 
+/* A batch that is being verified, in as many steps as the caller likes. */
+typedef struct ks_batch ks_batch;
+
 /*
- * Verifies `count` items, each under the key that it names; a key is built once however many items
- * name it. `verdicts[i]` becomes 1 where item i is valid and 0 where it is not. An unsuitable key
- * (wrong size, not on the curve, out of the bounds above) makes its own items 0 and nothing else.
+ * Begins to verify `count` items, each under the key that it names; a key is built once however many
+ * items name it. `*batch` becomes NULL, or what ks_batch_close must be called with; until then
+ * everything is borrowed.
  *
- * `threads` is how many threads may work, the calling one included; 1 makes none.
+ * `threads` is how many threads may work: the one that calls ks_batch_step, and helpers that live no
+ * longer than the batch and go on between the steps. 1 makes none.
  *
- * KS_OK           every verdict is meant
+ * KS_OK           there is a batch
  * KS_E_ARGUMENT   unknown algorithm, an item's key index not below `key_count`, zero threads
  * KS_E_TOO_LARGE  count or key_count above KS_MAX_BATCH, threads above KS_MAX_THREADS
  * KS_E_MEMORY     could not be set up
- * Whatever is not KS_OK leaves every verdict 0 (and writes none when the count is too large).
+ */
+KS_MUST_CHECK ks_status ks_batch_open(ks_algorithm algorithm, const ks_public_key *keys,
+                                      size_t key_count, const ks_verify_item *items, size_t count,
+                                      unsigned threads, uint8_t *verdicts, ks_batch **batch);
+
+/* To the end, however long it takes. */
+#define KS_STEP_TO_THE_END 0u
+
+/*
+ * Works for about `most_ms`: a step ends with the run of items that is under way then, which takes up
+ * to 8 ms where every signature goes to OpenSSL (ks_verify.c has the sizes). One thread at a time.
+ *
+ * KS_OK        with `*done` 1, every verdict is meant; with 0, call again
+ * KS_E_MEMORY  could not be set up; only ks_batch_close is left
+ *
+ * `verdicts[i]` is 1 where item i is valid and 0 where it is not. An unsuitable key (wrong size, not
+ * on the curve, out of the bounds above) makes its own items 0 and nothing else.
+ */
+KS_MUST_CHECK ks_status ks_batch_step(ks_batch *batch, unsigned most_ms, int *done);
+
+/* Waits for the runs that helpers work on, and frees all. Verdicts that are not meant become 0. */
+void ks_batch_close(ks_batch *batch); /* accepts NULL */
+
+/*
+ * All of that in one call. Whatever is not KS_OK leaves every verdict 0 (and writes none when the
+ * count is too large).
  */
 KS_MUST_CHECK ks_status ks_verify_batch(ks_algorithm algorithm, const ks_public_key *keys,
                                         size_t key_count, const ks_verify_item *items, size_t count,

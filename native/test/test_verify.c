@@ -184,6 +184,37 @@ static void check_neighbours_do_not_matter(const algorithm_case *of, signer *by,
     }
 }
 
+/* In the shortest steps that there are, and closed after the first of them. */
+static void check_steps(const algorithm_case *of, const signer *by) {
+    ks_verify_item items[COUNT];
+    uint8_t verdicts[COUNT];
+    ks_batch *batch;
+    int done = 0;
+    for (uint32_t i = 0; i < COUNT; i++) {
+        items[i] = by->item;
+        items[i].signature.size -= i % 2;
+    }
+    for (unsigned threads = 1; threads <= 3; threads++) {
+        CHECK(ks_batch_open(of->algorithm, &by->parameters, 1, items, COUNT, threads, verdicts,
+                            &batch) == KS_OK);
+        do {
+            CHECK(ks_batch_step(batch, 1, &done) == KS_OK);
+        } while (!done);
+        CHECK(ks_batch_step(batch, 1, &done) == KS_OK && done);
+        ks_batch_close(batch);
+        for (uint32_t i = 0; i < COUNT; i++) {
+            CHECK(verdicts[i] == (i % 2 == 0));
+        }
+    }
+    CHECK(ks_batch_open(of->algorithm, &by->parameters, 1, items, COUNT, 2, verdicts, &batch) ==
+          KS_OK);
+    CHECK(ks_batch_step(batch, 1, &done) == KS_OK);
+    ks_batch_close(batch);
+    for (uint32_t i = 0; i < COUNT; i++) {
+        CHECK(verdicts[i] == (done && i % 2 == 0)); /* all that are meant, or none */
+    }
+}
+
 /* r and s of zero, or above every group order. */
 static void check_ecdsa_ranges(const algorithm_case *of, const signer *by) {
     uint8_t changed[SIGNATURE_BYTES];
@@ -210,6 +241,7 @@ static void check_algorithm(const algorithm_case *of) {
     check_other_signature_lengths_are_refused(of, by);
     check_other_key_lengths_are_refused(of, by);
     check_neighbours_do_not_matter(of, by, other);
+    check_steps(of, by);
     if (of->field_bytes != 0) {
         check_ecdsa_ranges(of, by);
     }
@@ -232,6 +264,11 @@ static void check_contract(void) {
           KS_E_TOO_LARGE);
     CHECK(ks_verify_batch(KS_ES256, &key, 1, items, 1, KS_MAX_THREADS + 1, verdicts) ==
           KS_E_TOO_LARGE);
+
+    ks_batch *batch = (ks_batch *)(uintptr_t)1;
+    CHECK(ks_batch_open(unknown, &key, 1, items, 1, 1, verdicts, &batch) == KS_E_ARGUMENT);
+    CHECK(batch == NULL);
+    ks_batch_close(NULL);
 
     verdicts[0] = 1;
     CHECK(ks_verify_batch(KS_ES256, &key, 1, items, 1, 0, verdicts) == KS_E_ARGUMENT);

@@ -26,6 +26,7 @@ cdef extern from "ks_verify.h" nogil:
 
     const unsigned KS_MAX_BATCH
     const unsigned KS_MAX_THREADS
+    const unsigned KS_STEP_TO_THE_END
 
     ctypedef struct ks_public_key:
         ks_view first
@@ -36,9 +37,14 @@ cdef extern from "ks_verify.h" nogil:
         ks_view signature
         uint32_t key
 
-    ks_status ks_verify_batch(ks_algorithm algorithm, const ks_public_key *keys, size_t key_count,
-                              const ks_verify_item *items, size_t count, unsigned threads,
-                              uint8_t *verdicts) noexcept
+    ctypedef struct ks_batch:
+        pass
+
+    ks_status ks_batch_open(ks_algorithm algorithm, const ks_public_key *keys, size_t key_count,
+                            const ks_verify_item *items, size_t count, unsigned threads,
+                            uint8_t *verdicts, ks_batch **batch) noexcept
+    ks_status ks_batch_step(ks_batch *batch, unsigned most_ms, int *done) noexcept
+    void ks_batch_close(ks_batch *batch) noexcept
     const char *ks_verify_path(ks_algorithm algorithm) noexcept
     const char *ks_verify_path_reason(ks_algorithm algorithm) noexcept
     ks_forced ks_verify_path_forced(ks_algorithm algorithm) noexcept

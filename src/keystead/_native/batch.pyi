@@ -19,7 +19,8 @@ def verify_batch(
 
     ``algorithm`` is a number of ``ALGORITHMS``. A key is its two parameters: x and y, x and
     nothing, or n and e. ``key_of[i]`` is the index of item i's key. The GIL is released while the
-    signatures are verified.
+    signatures are verified; in the main thread, handlers of signals run every 5 to 15 ms, and what
+    they raise ends the batch.
 
     Raises TypeError where something is not exactly ``bytes``, ValueError for unequal lengths, an
     index above the last key, or more than ``MAX_BATCH`` items or ``MAX_THREADS`` threads,

@@ -1,9 +1,15 @@
 # cython: boundscheck=True, wraparound=False
-"""The door to native/include/ks_verify.h: convert, release the GIL, call once, convert."""
+"""The door to native/include/ks_verify.h: convert, release the GIL, verify, convert."""
 
+import threading
+
+from cpython.exc cimport PyErr_CheckSignals
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.mem cimport PyMem_Calloc, PyMem_Free
 from libc.stdint cimport uint8_t, uint32_t
+
+# What the main thread works between two looks for signals, and up to 8 ms more.
+cdef unsigned STEP_MS = 5
 
 MAX_BATCH = KS_MAX_BATCH
 MAX_THREADS = KS_MAX_THREADS
@@ -84,11 +90,34 @@ def verify_batch(int algorithm, tuple keys not None, tuple key_of not None,
     # Not yet seen by anybody else, so it may still be written.
     cdef uint8_t *out = <uint8_t *>PyBytes_AS_STRING(verdicts)
     cdef ks_status status
+    cdef ks_batch *batch
     with nogil:
-        status = ks_verify_batch(<ks_algorithm>algorithm, buffers.keys, key_count, buffers.items,
-                                 count, threads, out)
+        status = ks_batch_open(<ks_algorithm>algorithm, buffers.keys, key_count, buffers.items,
+                               count, threads, out, &batch)
     _raise_status(status)
+    try:
+        _finish(batch)
+    finally:
+        with nogil:
+            ks_batch_close(batch)
     return verdicts
+
+
+cdef int _finish(ks_batch *batch) except -1:
+    """Verifies to the end; raises what the handler of a signal raises meanwhile."""
+    cdef ks_status status
+    cdef int done
+    cdef unsigned step_ms = STEP_MS
+    while True:
+        with nogil:
+            status = ks_batch_step(batch, step_ms, &done)
+        _raise_status(status)
+        if done:
+            return 0
+        # Handlers run in the main thread alone: no other one needs to come back for them.
+        if threading.get_ident() != threading.main_thread().ident:
+            step_ms = KS_STEP_TO_THE_END
+        PyErr_CheckSignals()
 
 
 def path_of(int algorithm):

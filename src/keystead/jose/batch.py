@@ -23,7 +23,7 @@ from keystead.jose.jwk import PublicJwk, parse_public
 Key: TypeAlias = PublicJwk | Mapping[str, JSON]
 _Parameters: TypeAlias = tuple[bytes, bytes]
 
-# What one call takes: it cannot be interrupted, and holds a few kilobytes for each RSA key.
+# What one call takes: it holds a few kilobytes for each RSA key.
 MAX_BATCH = _native.MAX_BATCH
 MAX_THREADS = _native.MAX_THREADS
 
@@ -54,7 +54,9 @@ def verify_signatures(
     ``keys`` is one public JWK for all items, or one for each; a key that recurs is built once.
     ``messages`` are unhashed, ``signatures`` as JWS spells them (RFC 7518 §3: r ‖ s for ES256).
     A key that does not suit the algorithm, or a signature of the wrong length, makes its item 0.
-    At most ``threads`` threads work, the calling one included, and none outlives the call.
+    At most ``threads`` threads work, the calling one included, and none outlives the call. Any
+    number of threads may call at once, ``asyncio.to_thread`` among them. In the main thread Ctrl-C
+    ends a long call as it ends other Python.
 
     Raises TokenRejected (``algorithm_not_allowed``) for an algorithm that is not in
     :func:`capabilities`; TypeError for anything but ``bytes`` and mappings; ValueError for unequal
