@@ -13,6 +13,7 @@
         }                                                                      \
     } while (0)
 
+void test_ed25519_kernels(void);
 void test_fan_out(void);
 void test_keys(void);
 void test_kernel_cache(void);

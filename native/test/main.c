@@ -2,6 +2,7 @@
 #include "check.h"
 
 int main(void) {
+    test_ed25519_kernels();
     test_fan_out();
     test_keys();
     test_kernel_cache();
