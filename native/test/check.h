@@ -14,6 +14,7 @@
     } while (0)
 
 void test_base64url(void);
+void test_ed25519_kernels(void);
 void test_fan_out(void);
 void test_htu(void);
 void test_json(void);

@@ -3,6 +3,7 @@
 
 int main(void) {
     test_base64url();
+    test_ed25519_kernels();
     test_fan_out();
     test_htu();
     test_json();
