@@ -51,6 +51,9 @@ typedef struct ks_views {
     size_t count;
 } ks_views;
 
+/* An age that is not looked at. Negative ones are looked at, and ask for the future. */
+#define KS_ANY_AGE INT64_MIN
+
 /* What one verifier was configured with, and the time. All times are seconds; text is UTF-8. */
 typedef struct ks_token_rules {
     unsigned algorithms; /* a bit for each name that is allowed */
@@ -62,12 +65,12 @@ typedef struct ks_token_rules {
     ks_views scopes;
     int64_t minimum_aal;              /* 0: none is asked for */
     ks_views acr_values;              /* any one of them; empty: not looked at */
-    int64_t max_authentication_age_s; /* -1: not looked at */
+    int64_t max_authentication_age_s; /* or KS_ANY_AGE */
 
     int residency_required;
     unsigned protections, freshnesses; /* a bit for each that is good enough */
     int hardware_required;
-    int64_t max_residency_age_s; /* -1: not looked at */
+    int64_t max_residency_age_s; /* or KS_ANY_AGE */
     int policies_named;          /* whether `policies` are the only good ones */
     ks_views policies;
 } ks_token_rules;

@@ -35,14 +35,19 @@ static ks_refusal check_scopes(const ks_claims *claims, const ks_token_rules *ru
     return ks_accepted;
 }
 
+/* `max_age_s` may be KS_ANY_AGE; otherwise it is within ±2^61, as `now` is. */
+static int is_recent(int64_t date, int64_t max_age_s, const ks_token_rules *rules) {
+    return max_age_s == KS_ANY_AGE || rules->now - date <= max_age_s + rules->leeway_s;
+}
+
 /* RFC 9470. A token without `aal` has less than any. */
 static ks_refusal check_sign_in(const ks_claims *claims, const ks_token_rules *rules) {
-    int64_t oldest = rules->now - rules->max_authentication_age_s - rules->leeway_s;
     int strong = claims->aal >= rules->minimum_aal || rules->minimum_aal == 0;
     int acceptable = rules->acr_values.count == 0 ||
                      (claims->acr.data != NULL && named(rules->acr_values, claims->acr));
-    int recent = rules->max_authentication_age_s < 0 ||
-                 (claims->auth_time >= 0 && claims->auth_time >= oldest);
+    int64_t max_age_s = rules->max_authentication_age_s;
+    int recent = is_recent(claims->auth_time, max_age_s, rules) &&
+                 (max_age_s == KS_ANY_AGE || claims->auth_time >= 0);
     if (strong && acceptable && recent) {
         return ks_accepted;
     }
@@ -50,12 +55,11 @@ static ks_refusal check_sign_in(const ks_claims *claims, const ks_token_rules *r
 }
 
 static int is_resident(const ks_residency *residency, const ks_token_rules *rules) {
-    int64_t oldest = rules->now - rules->max_residency_age_s - rules->leeway_s;
     return (rules->protections >> residency->protection & 1u) != 0 &&
            (!rules->hardware_required || residency->hardware) &&
            (rules->freshnesses >> residency->freshness & 1u) != 0 &&
            (!rules->policies_named || named(rules->policies, residency->policy)) &&
-           (rules->max_residency_age_s < 0 || residency->verified_at >= oldest);
+           is_recent(residency->verified_at, rules->max_residency_age_s, rules);
 }
 
 static ks_refusal check_resident(const ks_claims *claims, const ks_token_rules *rules) {

@@ -31,6 +31,7 @@ cdef extern from "ks_refusal.h" nogil:
 cdef extern from "ks_token.h" nogil:
     const unsigned KS_MAX_TOKENS
     const unsigned KS_ALGORITHM_NAMES
+    const int64_t KS_ANY_AGE
 
     ctypedef enum ks_protection:
         KS_NON_EXPORTABLE

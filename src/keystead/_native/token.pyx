@@ -75,7 +75,7 @@ cdef int64_t _near(object seconds) except? -1:
 
 
 cdef int64_t _age(object seconds) except? -1:
-    return -1 if seconds is None else _near(seconds)
+    return KS_ANY_AGE if seconds is None else _near(seconds)
 
 
 cdef unsigned _bits(object names, object numbers) except? 0xFFFF:
