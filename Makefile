@@ -14,7 +14,7 @@ ARGS ?=
 help:
 	@echo "make demo    the main job, end to end, on emulated TPMs"
 	@echo "make test    the tests                     make lint    ruff and mypy"
-	@echo "make bench   the benchmarks                make format  ruff's own fixes"
+	@echo "make bench   the benchmarks and their page make format  ruff's own fixes"
 	@echo "make fuzz    the fuzz targets, FUZZ_SECONDS=60 each"
 	@echo "make protos  regenerate the gRPC code      make lock    resolve the requirements again"
 	@echo "make setup   only get ready                make clean   remove all that make made"
@@ -51,6 +51,6 @@ lock:
 
 clean:
 	@if [ -f native/Makefile ]; then $(MAKE) -C native clean; fi
-	@rm -rf tests/node/node_modules .venv build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache .benchmarks
+	@rm -rf tests/node/node_modules bench/peers/node/node_modules bench/report .venv build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache .benchmarks
 	@find src tests scripts bench -type d \( -name __pycache__ -o -name '*.egg-info' \) -prune -exec rm -rf {} + 2>/dev/null || true
 	@find src -name '*.so' -delete

@@ -32,7 +32,8 @@ SIGNATURE_AND_CLAIMS = "signature_and_claims"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """A function of the product, and the stage that it belongs to: ``module:Class.method``."""
+    """What the product calls, and the stage that it belongs to: ``module:function``,
+    ``module:Class.method``, or ``module:Class`` for the making of one."""
 
     stage: str
     where: str
@@ -42,7 +43,7 @@ class Part:
 # into C, or to another name.
 PARTS = (
     Part(stage="decode", where="keystead.relying.checks:Checks.decode"),
-    Part(stage="marshal_and_decode", where="keystead._native.token:TokenBatch.__init__"),
+    Part(stage="marshal_and_decode", where="keystead._native.token:TokenBatch"),
     Part(stage="find_key", where="keystead.relying.checks:Checks.find_key"),
     Part(stage="find_key", where="keystead._native.token:TokenBatch.names"),
     Part(stage="find_key", where="keystead.relying.batch:_find_key"),
@@ -138,7 +139,8 @@ def taken_apart(
     """Each stage's µs a token, and what is left of the whole."""
     watch = Stopwatch()
     with ExitStack() as stack:
-        for part in PARTS:
+        # Methods first: what then stands for their class is no class any more.
+        for part in sorted(PARTS, key=lambda part: "." not in part.where.partition(":")[2]):
             stack.enter_context(watch.on(part))
         whole_us = whole(verifier, tokens, now)
     each_us = {
