@@ -1,6 +1,7 @@
 /*
  * Which engine verifies what. The CPU decides, once a process; KEYSTEAD_ENGINE=openssl, portable or
- * ifma forces ES256 onto one path, for tests and for comparing.
+ * ifma forces ES256 onto one path, for tests and for comparing; mb/mb_choose.c has the other algorithms
+ * whose path can be forced.
  */
 #include <pthread.h>
 #include <stdlib.h>
@@ -49,7 +50,8 @@ static ks_choice choose_forced(const char *name) {
 
 static void choose_es256(void) {
     const char *forced = getenv("KEYSTEAD_ENGINE");
-    if (forced != NULL && *forced != '\0') {
+    /* crypto_mb is the name of a path that ES256 does not have. */
+    if (forced != NULL && *forced != '\0' && strcmp(forced, "crypto_mb") != 0) {
         es256 = choose_forced(forced);
     } else if (engine_ifma() != NULL) {
         es256 = (ks_choice){engine_ifma(), "this CPU has AVX-512 IFMA", KS_FORCED_NOT};
@@ -67,13 +69,14 @@ ks_choice ks_engine_choose(ks_algorithm algorithm) {
         }
         return es256;
     case KS_ES384:
+        return ks_mb_choose(&ks_es384_mb, &ks_ecdsa_openssl);
     case KS_ES512:
         return (ks_choice){&ks_ecdsa_openssl, no_kernel, KS_FORCED_NOT};
     case KS_ED25519:
         return (ks_choice){&ks_ed25519_openssl, no_kernel, KS_FORCED_NOT};
     case KS_RS256:
     case KS_PS256:
-        return (ks_choice){&ks_rsa_openssl, no_kernel, KS_FORCED_NOT};
+        return ks_mb_choose(&ks_rsa_mb, &ks_rsa_openssl);
     }
     return (ks_choice){NULL, NULL, KS_FORCED_NOT};
 }

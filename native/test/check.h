@@ -15,6 +15,9 @@
 
 void test_fan_out(void);
 void test_keys(void);
+void test_mb(void);
+void test_mb_emsa(void);
+void test_mb_library(void);
 void test_p256_cache(void);
 void test_p256_kernels(void);
 void test_p256_limbs(void);
