@@ -1,6 +1,7 @@
 /*
  * Which engine verifies what. The CPU decides, once a process; KEYSTEAD_ENGINE=openssl, portable or
- * ifma forces the algorithms that have kernels onto one path, for tests and for comparing.
+ * ifma forces the algorithms that have kernels onto one path, for tests and for comparing; mb/mb_choose.c
+ * has the other algorithms whose path can be forced.
  */
 #include <pthread.h>
 #include <stdlib.h>
@@ -57,7 +58,8 @@ static ks_choice choose_forced(const paths *of, const char *name) {
 
 static ks_choice choose(const paths *of) {
     const char *forced = getenv("KEYSTEAD_ENGINE");
-    if (forced != NULL && *forced != '\0') {
+    /* crypto_mb is the name of a path that these do not have. */
+    if (forced != NULL && *forced != '\0' && strcmp(forced, "crypto_mb") != 0) {
         return choose_forced(of, forced);
     }
     if (runs_ifma(of)) {
@@ -86,11 +88,12 @@ ks_choice ks_engine_choose(ks_algorithm algorithm) {
     case KS_ED25519:
         return chosen(&ed25519, &ed25519_paths);
     case KS_ES384:
+        return ks_mb_choose(&ks_es384_mb, &ks_ecdsa_openssl);
     case KS_ES512:
         return (ks_choice){&ks_ecdsa_openssl, no_kernel, KS_FORCED_NOT};
     case KS_RS256:
     case KS_PS256:
-        return (ks_choice){&ks_rsa_openssl, no_kernel, KS_FORCED_NOT};
+        return ks_mb_choose(&ks_rsa_mb, &ks_rsa_openssl);
     }
     return (ks_choice){NULL, NULL, KS_FORCED_NOT};
 }

@@ -36,6 +36,9 @@ extern const ks_engine ks_ecdsa_openssl;   /* ES256, ES384, ES512 */
 extern const ks_engine ks_ed25519_openssl; /* Ed25519 */
 extern const ks_engine ks_rsa_openssl;     /* RS256, PS256 */
 
+extern const ks_engine ks_rsa_mb;   /* RS256, PS256, for when ks_mb_load has loaded the library */
+extern const ks_engine ks_es384_mb; /* ES384, likewise */
+
 extern const ks_engine ks_es256_portable; /* for every CPU */
 extern const ks_engine ks_ed25519_portable;
 #if defined(__x86_64__)
@@ -51,6 +54,8 @@ typedef struct ks_choice {
 } ks_choice;
 
 ks_choice ks_engine_choose(ks_algorithm algorithm);
+/* Of an algorithm that crypto_mb has: the engine `with` it where it is loaded, or `openssl`. */
+ks_choice ks_mb_choose(const ks_engine *with, const ks_engine *openssl);
 int ks_cpu_has_ifma(void);
 
 #endif

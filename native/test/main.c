@@ -14,6 +14,10 @@ int main(void) {
     test_p256_values();
     test_replay();
     test_verify();
+    test_mb_emsa();
+    test_mb_library(); /* and from here on it is loaded */
+    test_verify();
+    test_mb();
     puts("ok");
     return 0;
 }
