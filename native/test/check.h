@@ -14,6 +14,8 @@
     } while (0)
 
 void test_ed25519_kernels(void);
+void test_ed25519_limbs(void);
+void test_ed25519_values(void);
 void test_fan_out(void);
 void test_keys(void);
 void test_kernel_cache(void);

@@ -2,6 +2,8 @@
 #include "check.h"
 
 int main(void) {
+    test_ed25519_limbs();
+    test_ed25519_values();
     test_ed25519_kernels();
     test_fan_out();
     test_keys();
