@@ -136,18 +136,37 @@ static int digest_by_openssl(worker *self, uint8_t digest[DIGEST_BYTES], const e
     return 1;
 }
 
+static int hashed_by_kernel(const worker *self, size_t place) {
+    return self->kernel->hash != NULL &&
+           self->hashed[place].message.size <= ED25519_MOST_HASHED;
+}
+
+/* Those that the kernel hashes, side by side. */
+static void digests_by_kernel(worker *self, uint8_t (*digests)[DIGEST_BYTES], const size_t *places,
+                              size_t count) {
+    ed25519_hashed inputs[ED25519_MOST_JOBS];
+    uint8_t out[ED25519_MOST_JOBS][DIGEST_BYTES];
+    size_t of[ED25519_MOST_JOBS], taken = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (hashed_by_kernel(self, places[i])) {
+            inputs[taken] = self->hashed[places[i]];
+            of[taken++] = i;
+        }
+    }
+    if (taken > 0) {
+        self->kernel->hash(out, inputs, taken);
+    }
+    for (size_t k = 0; k < taken; k++) {
+        memcpy(digests[of[k]], out[k], DIGEST_BYTES);
+    }
+}
+
 static int digests_read(worker *self, uint8_t (*digests)[DIGEST_BYTES], const size_t *places,
                         size_t count) {
-    if (self->kernel->hash != NULL) {
-        ed25519_hashed inputs[ED25519_MOST_JOBS] = {{NULL, NULL, {NULL, 0}}};
-        for (size_t i = 0; i < count; i++) {
-            inputs[i] = self->hashed[places[i]];
-        }
-        self->kernel->hash(digests, inputs, count);
-        return 1;
-    }
+    digests_by_kernel(self, digests, places, count);
     for (size_t i = 0; i < count; i++) {
-        if (!digest_by_openssl(self, digests[i], &self->hashed[places[i]])) {
+        if (!hashed_by_kernel(self, places[i]) &&
+            !digest_by_openssl(self, digests[i], &self->hashed[places[i]])) {
             return 0;
         }
     }

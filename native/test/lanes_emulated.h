@@ -70,6 +70,16 @@ LANES_INLINE lanes lanes_rotate_right(lanes a, unsigned bits) {
     LANES_EACH(a.word[k] >> bits | a.word[k] << (64 - bits));
 }
 
+LANES_INLINE lanes lanes_xor_3(lanes a, lanes b, lanes c) {
+    LANES_EACH(a.word[k] ^ b.word[k] ^ c.word[k]);
+}
+LANES_INLINE lanes lanes_select(lanes which, lanes b, lanes c) {
+    LANES_EACH((which.word[k] & b.word[k]) | (~which.word[k] & c.word[k]));
+}
+LANES_INLINE lanes lanes_majority(lanes a, lanes b, lanes c) {
+    LANES_EACH((a.word[k] & b.word[k]) | (a.word[k] & c.word[k]) | (b.word[k] & c.word[k]));
+}
+
 #define LANES_52 ((UINT64_C(1) << 52) - 1)
 
 LANES_INLINE lanes lanes_add_product_low(lanes sum, lanes a, lanes b) {

@@ -2,8 +2,11 @@
  * The Ed25519 kernels on their own, against OpenSSL and against big numbers: keys, signatures and
  * multipliers that nobody meets by chance, among good neighbours.
  */
+#define OPENSSL_SUPPRESS_DEPRECATED
+
 #include <openssl/err.h>
 #include <openssl/rand.h>
+#include <openssl/sha.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -405,6 +408,34 @@ static void check_tables(const ed25519_kernel *kernel) {
     }
 }
 
+/* --- hashing ------------------------------------------------------------------------------------ */
+
+/* Messages of unlike lengths side by side, around the ends of blocks. */
+static void check_hashes(const ed25519_kernel *kernel) {
+    static uint8_t octets[ED25519_MOST_HASHED + 64];
+    static const size_t strides[] = {0, 1, 17, 128, 500};
+    CHECK(RAND_bytes(octets, sizeof octets) == 1);
+    for (size_t size = 0; size < 320; size += size < 200 ? 5 : 31) {
+        ed25519_hashed inputs[LANES + 3];
+        uint8_t found[LANES + 3][SHA512_DIGEST_LENGTH], expected[SHA512_DIGEST_LENGTH];
+        size_t count = 1 + size % (LANES + 3);
+        for (size_t i = 0; i < count; i++) {
+            size_t length = size + i * strides[size % 5] % ED25519_MOST_HASHED;
+            inputs[i] = (ed25519_hashed){octets + i, octets + 32 + i, {octets + 64, length}};
+        }
+        inputs[count - 1].message.size = size % 7 == 0 ? ED25519_MOST_HASHED : size;
+        kernel->hash(found, inputs, count);
+        for (size_t i = 0; i < count; i++) {
+            SHA512_CTX state;
+            CHECK(SHA512_Init(&state) == 1 && SHA512_Update(&state, octets + i, 32) == 1);
+            CHECK(SHA512_Update(&state, octets + 32 + i, 32) == 1);
+            CHECK(SHA512_Update(&state, octets + 64, inputs[i].message.size) == 1);
+            CHECK(SHA512_Final(expected, &state) == 1);
+            CHECK(memcmp(found[i], expected, sizeof expected) == 0);
+        }
+    }
+}
+
 /* --- all of it ---------------------------------------------------------------------------------- */
 
 static void check_every_count(const ed25519_kernel *kernel) {
@@ -429,6 +460,9 @@ static void check_every_count(const ed25519_kernel *kernel) {
 }
 
 static void check_kernel(const ed25519_kernel *kernel) {
+    if (kernel->hash != NULL) {
+        check_hashes(kernel);
+    }
     check_tables(kernel);
     check_decoding(kernel);
     check_every_count(kernel);

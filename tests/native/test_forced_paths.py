@@ -1,4 +1,5 @@
-"""Every path of ES256, forced by the environment, on Wycheproof and on the differential tests."""
+"""Every path of ES256 and EdDSA, forced by the environment, on Wycheproof and on the differential
+tests."""
 
 import os
 import subprocess
@@ -8,10 +9,16 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-SUITES = ["tests/differential/test_es256.py", "tests/differential/test_signatures_wycheproof.py"]
+SUITES = [
+    "tests/differential/test_es256.py",
+    "tests/differential/test_eddsa.py",
+    "tests/differential/test_signatures.py",
+    "tests/differential/test_signatures_wycheproof.py",
+]
 PATH_OF = (
     "from keystead.jose.batch import capabilities;"
-    "it = capabilities()['ES256']; print(it.path, it.reason, it.forced, sep='|')"
+    "ways = {(it.path, it.reason, it.forced) for it in map(capabilities().get, ['ES256', 'EdDSA'])};"
+    "(it,) = ways; print(*it, sep='|')"
 )
 
 
@@ -40,7 +47,8 @@ def test_verdicts_do_not_depend_on_the_path(engine: str) -> None:
     if path_taken(engine)[0] != engine:
         pytest.skip(f"this CPU does not run the path {engine}")
     suites = run(
-        "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "ES256", *SUITES, engine=engine
+        *("-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "es256 or eddsa or ed25519", *SUITES),
+        engine=engine,
     )
     assert suites.returncode == 0, suites.stdout
     assert " passed" in suites.stdout
@@ -58,12 +66,16 @@ def test_a_kernel_that_this_cpu_cannot_run_is_openssl_and_says_so() -> None:
         assert (path, reason) == ("openssl", "KEYSTEAD_ENGINE=ifma does not run on this CPU")
 
 
-def test_only_es256_can_be_forced() -> None:
+def test_only_what_has_kernels_can_be_forced() -> None:
     script = (
         "from keystead.jose.batch import capabilities;"
         "print(*(it.name for it in capabilities().values() if it.forced))"
     )
-    assert run("-c", script, engine="openssl").stdout.split() == ["ES256"]
+    assert run("-c", script, engine="openssl").stdout.split() == [
+        "ES256",
+        "Ed25519",
+        "EdDSA",
+    ]
 
 
 @pytest.mark.parametrize("name", ["abacus", "IFMA", "openssl ", "ifma,portable"])

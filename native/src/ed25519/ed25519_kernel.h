@@ -74,6 +74,10 @@ typedef struct ed25519_hashed {
     ks_view message;
 } ed25519_hashed;
 
+/* Octets of a message that a kernel hashes: neighbours wait for the longest one, so that a longer one is
+ * OpenSSL's. */
+#define ED25519_MOST_HASHED 4096u
+
 typedef struct ed25519_kernel {
     const char *path; /* what ks_verify_path says */
     unsigned lanes;
@@ -100,7 +104,7 @@ typedef struct ed25519_kernel {
     void (*verify_point)(const ed25519_wide *base, const ed25519_job *jobs, size_t count,
                          void *scratch);
 
-    /* SHA-512 of each; NULL where OpenSSL's is as fast. At most ED25519_MOST_JOBS. */
+    /* SHA-512 of each, of messages up to ED25519_MOST_HASHED; NULL where OpenSSL's is as fast. */
     void (*hash)(uint8_t (*digests)[2 * ED25519_OCTETS], const ed25519_hashed *inputs, size_t count);
 } ed25519_kernel;
 

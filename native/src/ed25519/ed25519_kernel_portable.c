@@ -12,7 +12,7 @@
 const ed25519_kernel ks_ed25519_kernel_portable = {
     .path = "portable",
     .lanes = KS_LANES,
-    .costs = {{[KS_WIDE] = 10, [KS_COMB] = 20, [KS_POINT] = 50}}, /* bench/ed25519.c */
+    .costs = {{[KS_WIDE] = 10, [KS_COMB] = 25, [KS_POINT] = 54}}, /* bench/ed25519.c */
     .scratch_bytes = ED25519_SCRATCH_BYTES,
     .keys_decode = keys_decode,
     .build_wide = build_wide,

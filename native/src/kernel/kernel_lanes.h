@@ -50,6 +50,20 @@ LANES_INLINE lanes lanes_shift_right(lanes a, unsigned bits) {
 LANES_INLINE lanes lanes_shift_right_signed(lanes a, unsigned bits) {
     return _mm512_srai_epi64(a, bits);
 }
+LANES_INLINE lanes lanes_rotate_right(lanes a, unsigned bits) {
+    return _mm512_rorv_epi64(a, lanes_all(bits));
+}
+LANES_INLINE lanes lanes_xor_3(lanes a, lanes b, lanes c) {
+    return _mm512_ternarylogic_epi64(a, b, c, 0x96);
+}
+/* Bit by bit: b where `which` is 1, c where it is 0. */
+LANES_INLINE lanes lanes_select(lanes which, lanes b, lanes c) {
+    return _mm512_ternarylogic_epi64(which, b, c, 0xca);
+}
+/* Bit by bit: what two or three of them have. */
+LANES_INLINE lanes lanes_majority(lanes a, lanes b, lanes c) {
+    return _mm512_ternarylogic_epi64(a, b, c, 0xe8);
+}
 /* sum + the low, or the high, 52 bits of the product; of a and b, bits above the 52nd are ignored. */
 LANES_INLINE lanes lanes_add_product_low(lanes sum, lanes a, lanes b) {
     return _mm512_madd52lo_epu64(sum, a, b);

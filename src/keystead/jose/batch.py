@@ -18,7 +18,7 @@ from keystead.codec import base64url
 from keystead.codec.json import JSON
 from keystead.errors import ConfigurationError, Malformed, Reason, TokenRejected
 from keystead.jose import algorithms
-from keystead.jose.jwk import PublicJwk, parse_public
+from keystead.jose.jwk import PublicJwk, may_be_ed25519, parse_public
 
 Key: TypeAlias = PublicJwk | Mapping[str, JSON]
 _Parameters: TypeAlias = tuple[bytes, bytes]
@@ -37,7 +37,10 @@ _UNSUITABLE: _Parameters = (b"", b"")
 # What a DPoP proof's key looks like (RFC 9449 §4.2): a key of these members needs no other check
 # than that of its point, which the engine makes.
 _BARE_EC = frozenset({"kty", "crv", "x", "y"})
+_BARE_OKP = frozenset({"kty", "crv", "x"})
 _CURVE_OF = {"ES256": "P-256", "ES384": "P-384", "ES512": "P-521"}
+# What has kernels, and so gains even by a single signature.
+_HAVE_KERNELS = frozenset({"ES256", "Ed25519", "EdDSA"})
 _MAX_COORDINATE_BYTES = 66  # of P-521
 
 
@@ -79,13 +82,16 @@ def verify_signature(
 ) -> None:
     """As :func:`keystead.jose.algorithms.verify`, which has the errors.
 
-    ES256 goes to the engine, which keeps tables of keys that come again; no other algorithm gains.
+    ES256 and EdDSA go to the engine, which keeps tables of keys that come again; no other algorithm
+    gains.
     """
-    if algorithm != "ES256":
+    if algorithm not in _HAVE_KERNELS:
         algorithms.verify(algorithm, key, signing_input, signature)
         return
     algorithms.check_key(algorithm, key)
-    verify_es256_by_point(_octets(key), signing_input, signature)
+    number = _native.ALGORITHMS[_ENGINE_NAME[algorithm]]
+    if not _is_valid(number, _octets(key), signing_input, signature):
+        raise TokenRejected(Reason.SIGNATURE_INVALID, f"{algorithm} signature")
 
 
 def verify_es256_by_point(point: tuple[bytes, bytes], message: bytes, signature: bytes) -> None:
@@ -94,8 +100,7 @@ def verify_es256_by_point(point: tuple[bytes, bytes], message: bytes, signature:
     ``point`` is its coordinates, 32 bytes each, ``signature`` is r ‖ s: for keys that never were
     JWKs. Raises TokenRejected (``signature_invalid``), also for a point that is not on the curve.
     """
-    number = _native.ALGORITHMS["ES256"]
-    if not _native.verify_batch(number, (point,), (0,), (message,), (signature,), 1)[0]:
+    if not _is_valid(_native.ALGORITHMS["ES256"], point, message, signature):
         raise TokenRejected(Reason.SIGNATURE_INVALID, "ES256 signature")
 
 
@@ -106,6 +111,10 @@ def parameters_for(algorithm: str, key: PublicJwk) -> tuple[bytes, bytes]:
     """
     algorithms.check_key(algorithm, key)
     return _octets(key)
+
+
+def _is_valid(number: int, key: _Parameters, message: bytes, signature: bytes) -> bool:
+    return _native.verify_batch(number, (key,), (0,), (message,), (signature,), 1) == b"\1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,6 +198,8 @@ def _parameters(key: Key, *, algorithm: str) -> _Parameters:
     try:
         if isinstance(key, Mapping) and algorithm in _CURVE_OF and key.keys() == _BARE_EC:
             return _bare_point(key, curve=_CURVE_OF[algorithm])
+        if isinstance(key, Mapping) and algorithm == "Ed25519" and key.keys() == _BARE_OKP:
+            return _bare_ed25519(key)
         public = key if isinstance(key, PublicJwk) else parse_public(key)
         algorithms.check_key(algorithm, public)
     except (Malformed, TokenRejected):
@@ -206,6 +217,13 @@ def _bare_point(key: Mapping[str, JSON], *, curve: str) -> _Parameters:
     if key["kty"] != "EC" or key["crv"] != curve:
         return _UNSUITABLE
     return _coordinate(key["x"]), _coordinate(key["y"])
+
+
+def _bare_ed25519(key: Mapping[str, JSON]) -> _Parameters:
+    if key["kty"] != "OKP" or key["crv"] != "Ed25519":
+        return _UNSUITABLE
+    x = _coordinate(key["x"])
+    return (x, b"") if may_be_ed25519(x) else _UNSUITABLE
 
 
 def _coordinate(member: JSON) -> bytes:

@@ -266,11 +266,17 @@ def _read_okp(jwk: Mapping[str, JSON]) -> tuple[str | None, dict[str, str], Publ
     if crv != "Ed25519":
         raise TokenRejected(Reason.KEY_UNSUITABLE, f"curve {crv!r}")
     x = _coordinate(jwk, "x", _ED25519_BYTES)
-    y_value = int.from_bytes(x, "little") & (2**255 - 1)
-    if y_value >= _ED25519_PRIME or y_value in _ED25519_SMALL_ORDER_Y:
+    if not may_be_ed25519(x):
         raise TokenRejected(Reason.KEY_UNSUITABLE, "no point of Ed25519 that can be a key")
     members = {"kty": "OKP", "crv": crv, "x": base64url.encode(x)}
     return crv, members, Ed25519PublicKey.from_public_bytes(x)
+
+
+def may_be_ed25519(x: bytes) -> bool:
+    """Whether the 32 octets ``x`` (RFC 8037 §2) spell y as RFC 8032 does, and not of a point of small
+    order; whether it is y of a point at all, each verification sees."""
+    y = int.from_bytes(x, "little") & (2**255 - 1)
+    return y < _ED25519_PRIME and y not in _ED25519_SMALL_ORDER_Y
 
 
 def _read_rsa(jwk: Mapping[str, JSON]) -> tuple[str | None, dict[str, str], PublicKey]:
