@@ -16,7 +16,7 @@
 
 #define LANES MB_LANES
 #define MANY 40u
-#define FORGERIES 1024u
+#define FORGERIES 640u
 /* Of 64 signatures, each of which earns a 128th: more than a filling costs. */
 #define MOST_ROUNDS 8u
 
@@ -178,25 +178,31 @@ static void check_signatures_above_the_modulus(const signer *by) {
     CHECK(calls_of(by->algorithm) == before);
 }
 
-/* Keys that the library has no code for, valid by OpenSSL's word. */
-static void check_other_keys(ks_algorithm algorithm) {
+/* Under a key that the library has no code for: valid, by OpenSSL's word. */
+static void check_other_key(signer *by, ks_algorithm algorithm) {
+    signed_item good;
+    ks_verify_item items[LANES];
+    uint8_t verdicts[LANES];
+    by->algorithm = algorithm;
+    signer_sign(by, 1, &good);
+    for (size_t lane = 0; lane < LANES; lane++) {
+        items[lane] = good.item;
+    }
+    unsigned before = calls_of(algorithm);
+    verify(by, items, LANES, verdicts);
+    CHECK(memchr(verdicts, 0, sizeof verdicts) == NULL && calls_of(algorithm) == before);
+}
+
+static void check_other_keys(void) {
     static const struct {
         unsigned bits;
         unsigned long exponent;
-    } others[] = {{2048, 65539}, {2056, 65537}, {2047 + 8, 65537}, {2560, 65537}};
+    } others[] = {{2048, 65539}, {2055, 65537}, {2056, 65537}, {2560, 65537}};
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
         signer by;
-        signed_item good;
-        ks_verify_item items[LANES];
-        uint8_t verdicts[LANES];
-        signer_open(&by, algorithm, others[i].bits, others[i].exponent);
-        signer_sign(&by, i, &good);
-        for (size_t lane = 0; lane < LANES; lane++) {
-            items[lane] = good.item;
-        }
-        unsigned before = calls_of(algorithm);
-        verify(&by, items, LANES, verdicts);
-        CHECK(memchr(verdicts, 0, sizeof verdicts) == NULL && calls_of(algorithm) == before);
+        signer_open(&by, KS_RS256, others[i].bits, others[i].exponent);
+        check_other_key(&by, KS_RS256);
+        check_other_key(&by, KS_PS256);
         signer_close(&by);
     }
 }
@@ -267,7 +273,6 @@ static void check_rsa(ks_algorithm algorithm) {
         check_salt_is_as_long_as_the_digest(&by);
     }
     signer_close(&by);
-    check_other_keys(algorithm);
 }
 
 /* --- ES384 ---------------------------------------------------------------------------------------- */
@@ -329,6 +334,7 @@ void test_mb(void) {
     fake_find();
     check_rsa(KS_RS256);
     check_rsa(KS_PS256);
+    check_other_keys();
     check_sizes();
     check_es384();
 }

@@ -66,16 +66,21 @@ def test_a_kernel_that_this_cpu_cannot_run_is_openssl_and_says_so() -> None:
         assert (path, reason) == ("openssl", "KEYSTEAD_ENGINE=ifma does not run on this CPU")
 
 
-def test_only_what_has_kernels_can_be_forced() -> None:
+@pytest.mark.parametrize(
+    ("engine", "forced"),
+    [
+        ("openssl", {"ES256", "Ed25519", "EdDSA", "ES384", "RS256", "PS256"}),
+        ("portable", {"ES256", "Ed25519", "EdDSA"}),
+        ("ifma", {"ES256", "Ed25519", "EdDSA"}),
+        ("crypto_mb", {"ES384", "RS256", "PS256"}),
+    ],
+)
+def test_a_name_forces_the_algorithms_that_have_such_a_path(engine: str, forced: set[str]) -> None:
     script = (
         "from keystead.jose.batch import capabilities;"
         "print(*(it.name for it in capabilities().values() if it.forced))"
     )
-    assert run("-c", script, engine="openssl").stdout.split() == [
-        "ES256",
-        "Ed25519",
-        "EdDSA",
-    ]
+    assert set(run("-c", script, engine=engine).stdout.split()) == forced
 
 
 @pytest.mark.parametrize("name", ["abacus", "IFMA", "openssl ", "ifma,portable"])
@@ -83,7 +88,7 @@ def test_a_path_that_does_not_exist_is_an_error_that_says_what_to_do(name: str) 
     answer = run("-c", PATH_OF, engine=name)
     assert answer.returncode == 1 and answer.stdout == ""
     assert "ConfigurationError" in answer.stderr
-    assert "KEYSTEAD_ENGINE is openssl, portable or ifma; unset it" in answer.stderr
+    assert "KEYSTEAD_ENGINE is openssl, portable, ifma or crypto_mb; unset it" in answer.stderr
 
 
 def test_the_command_does_not_run_on_a_path_that_does_not_exist() -> None:

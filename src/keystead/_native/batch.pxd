@@ -48,3 +48,8 @@ cdef extern from "ks_verify.h" nogil:
     const char *ks_verify_path(ks_algorithm algorithm) noexcept
     const char *ks_verify_path_reason(ks_algorithm algorithm) noexcept
     ks_forced ks_verify_path_forced(ks_algorithm algorithm) noexcept
+
+
+cdef extern from "ks_mb.h" nogil:
+    int ks_mb_suits_cpu() noexcept
+    void ks_mb_load(const char *path) noexcept

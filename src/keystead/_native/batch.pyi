@@ -36,3 +36,14 @@ def path_reason_of(algorithm: int) -> str:
 def path_forced_of(algorithm: int) -> int:
     """Whether KEYSTEAD_ENGINE chose it: ``FORCED_NOT``, ``FORCED``, or ``FORCED_UNKNOWN`` where the
     variable names no path that there is. ValueError for an unknown number."""
+
+def multi_buffer_suits() -> bool:
+    """Whether this CPU has what Intel's multi-buffer library is written for: AVX-512 IFMA."""
+
+def load_multi_buffer(path: bytes) -> None:
+    """Have RS256, PS256 and ES384 verified with the libcrypto_mb.so at ``path``, an absolute one.
+
+    The first call in a process decides; ``path_of`` and ``path_reason_of`` say what came of it.
+    Only for a file that may be run as this program's own code. TypeError for anything but
+    ``bytes``, ValueError for a zero byte in it.
+    """

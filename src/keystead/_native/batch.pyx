@@ -1,5 +1,5 @@
 # cython: boundscheck=True, wraparound=False
-"""The door to native/include/ks_verify.h: convert, release the GIL, verify, convert."""
+"""The door to native/include/ks_verify.h and ks_mb.h: convert, release the GIL, verify, convert."""
 
 import threading
 
@@ -141,3 +141,18 @@ def path_forced_of(int algorithm):
     if ks_verify_path(<ks_algorithm>algorithm) == NULL:
         raise ValueError("unknown algorithm number")
     return <int>ks_verify_path_forced(<ks_algorithm>algorithm)
+
+
+def multi_buffer_suits():
+    """Whether this CPU has what Intel's multi-buffer library is written for."""
+    return ks_mb_suits_cpu() != 0
+
+
+def load_multi_buffer(bytes path not None):
+    """Loads that library from its absolute path; the first call decides."""
+    # The terminating zero is C's; one in the middle would make another path of it.
+    if type(path) is not bytes or b"\0" in path:
+        raise ValueError("a path without zero bytes is expected")
+    cdef const char *name = PyBytes_AS_STRING(path)
+    with nogil:
+        ks_mb_load(name)

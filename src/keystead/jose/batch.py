@@ -17,11 +17,13 @@ from keystead._native import batch as _native
 from keystead.codec import base64url
 from keystead.codec.json import JSON
 from keystead.errors import ConfigurationError, Malformed, Reason, TokenRejected
-from keystead.jose import algorithms
+from keystead.jose import algorithms, multi_buffer
 from keystead.jose.jwk import PublicJwk, may_be_ed25519, parse_public
 
 Key: TypeAlias = PublicJwk | Mapping[str, JSON]
 _Parameters: TypeAlias = tuple[bytes, bytes]
+
+multi_buffer.load()
 
 # What one call takes: it holds a few kilobytes for each RSA key.
 MAX_BATCH = _native.MAX_BATCH
@@ -124,7 +126,8 @@ class Capability:
     name: str
     """The JOSE name of the algorithm."""
     path: str
-    """``openssl``; or a kernel: ``ifma`` (eight at a time), ``portable`` (one, with tables)."""
+    """``openssl``; a kernel: ``ifma`` (eight at a time), ``portable`` (one, with tables); or
+    ``crypto_mb``, Intel's library (eight at a time)."""
     reason: str
     """Why it takes that path, in words for an operator."""
     forced: bool
@@ -146,7 +149,8 @@ def _capability(name: str, number: int) -> Capability:
     forced = _native.path_forced_of(number)
     if forced == _native.FORCED_UNKNOWN:
         raise ConfigurationError(
-            detail="KEYSTEAD_ENGINE is openssl, portable or ifma; unset it and the CPU decides"
+            detail="KEYSTEAD_ENGINE is openssl, portable, ifma or crypto_mb;"
+            " unset it and the CPU decides"
         )
     return Capability(
         name=name,
