@@ -14,6 +14,8 @@ from bench.targets import Judged, Outcome, judge
 
 _STYLE = Path(__file__).parent / "page.css"
 _MARKS = {Change.FASTER: "▲", Change.SAME: "=", Change.SLOWER: "▼", Change.NEW: "·"}
+# Changed figures that stand open; the most changed come first.
+_SHOWN = 12
 SECTIONS = (
     ("Throughput, by algorithm and path", plots.throughput),
     (
@@ -106,7 +108,12 @@ def _changed(comparison: Comparison, before: Document | None) -> Markup:
     if before is None or not comparison.judged:
         return Markup("")
     changed = [*comparison.of(Change.SLOWER), *comparison.of(Change.FASTER)]
-    parts = [tables.changes(changed, caption="Beyond the noise")] if changed else []
+    parts = []
+    if changed:
+        parts.append(tables.changes(changed[:_SHOWN], caption="Beyond the noise"))
+    if len(changed) > _SHOWN:
+        rest = tables.changes(changed[_SHOWN:], caption="And beyond the noise, too")
+        parts.append(tag("details", tag("summary", f"{len(changed) - _SHOWN} more"), rest))
     paces = ", ".join(f"{bench} {words.percent(pace)}" for bench, pace in comparison.paces.items())
     if paces:
         parts.append(

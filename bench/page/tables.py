@@ -47,7 +47,7 @@ def _target_row(each: Judged, comparison: Comparison) -> Markup:
     return tag(
         "tr",
         tag("th", target.what, *why, scope="row", role="rowheader"),
-        _number(words.demand(target.demand, figure)),
+        _number(words.demand(target.demand, target.unit)),
         _number(words.figure(figure) if figure else "–"),
         tag("td", *([_meter(reached(figure, target.demand))] if figure else []), role="cell"),
         tag("td", each.outcome, class_=each.outcome.name.lower(), role="cell"),
@@ -88,7 +88,7 @@ def changes(rows: Sequence[Compared], *, caption: str) -> Markup:
                 _number(words.figure(row.now)),
                 _number(words.percent(row.gain) if row.gain else ""),
                 _number(f"±{row.threshold * 100:.0f} %"),
-                _change(row),
+                tag("td", CHANGE_WORDS[row.change], class_=f"change {row.change}", role="cell"),
             )
             for row in rows
         ],
