@@ -27,9 +27,11 @@ CASES: Mapping[str, str] = {
 NAMES: Mapping[str, str] = {
     **PEER_NAMES,
     "keystead": "Keystead",
+    "keystead_all_seen": "Keystead, all seen",
+    "keystead_none_seen": "Keystead, all new",
     "keystead_portable": "Keystead, no IFMA",
     "keystead_batches_of_32": "Keystead, by 32",
-    "keystead_batches_of_1": "Keystead, one by one",
+    "keystead_batches_of_1": "Keystead, singly",
     "raw_socket": "bare swtpm",
     "device": "through the queue",
     "keyring": "JWS written, too",

@@ -13,15 +13,15 @@ from dataclasses import dataclass
 from bench import words
 from bench.page.markup import Markup, join, tag
 
-WIDTH = 460
+WIDTH = 420
 _ROW = 26
 _BAR = 16
-_LABEL = 156
-_VALUE = 96
+_LABEL = 138
+_VALUE = 108
 _TEXT_DROP = 12.5  # from a bar's top to the base line of the text beside it
 
 _LINE_HEIGHT = 250
-_LEFT, _RIGHT, _TOP, _BOTTOM = 62, 16, 14, 44
+_LEFT, _RIGHT, _TOP, _BOTTOM = 62, 16, 28, 44
 _TICKS = 4
 _MARKS = ("circle", "square", "diamond", "triangle")
 
@@ -126,7 +126,7 @@ def _axis_names(x_name: str, y_name: str) -> Markup:
     return join(
         [
             tag("text", x_name, x=middle, y=_LINE_HEIGHT - 8, text_anchor="middle", class_="tick"),
-            tag("text", y_name, x=0, y=_TOP - 3, class_="tick"),
+            tag("text", y_name, x=0, y=12, class_="tick"),
         ]
     )
 

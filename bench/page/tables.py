@@ -25,19 +25,21 @@ CHANGE_WORDS = {
 def targets(judged: Sequence[Judged], comparison: Comparison) -> Markup:
     """Every target with what was measured, and why it was missed."""
     columns = ("target", "demand", "measured", "of the demand", "outcome", "change")
-    head = tag("tr", *(tag("th", name, scope="col", role="columnheader") for name in columns))
+    head = tag("tr", *(_stacked_column(name) for name in columns), role="row")
     bodies = [
         tag(
             "tbody",
-            tag("tr", tag("th", group, scope="rowgroup", colspan=len(columns), role="rowheader")),
+            tag(
+                "tr",
+                tag("th", group, scope="rowgroup", colspan=len(columns), role="rowheader"),
+                role="row",
+            ),
             *(_target_row(each, comparison) for each in members),
             role="rowgroup",
         )
         for group, members in groupby(judged, key=lambda each: each.target.group)
     ]
-    # On a phone the style sheet takes the cells out of the table; their roles stay.
-    made = tag("table", tag("thead", head, role="rowgroup"), *bodies, role="table", class_="stacks")
-    return tag("div", made, class_="scrolls", tabindex="0", role="region", aria_label="Targets")
+    return _stacks("Targets", head, bodies)
 
 
 def _target_row(each: Judged, comparison: Comparison) -> Markup:
@@ -77,22 +79,34 @@ def _meter(part: float) -> Markup:
 
 def changes(rows: Sequence[Compared], *, caption: str) -> Markup:
     """Figures beside what they were."""
-    return table(
-        caption,
-        ("figure", "before", "now", "change", "noise", ""),
-        [
-            tag(
-                "tr",
-                tag("th", words.label(row), scope="row"),
-                _number(words.figure(row.before) if row.before else "–"),
-                _number(words.figure(row.now)),
-                _number(words.percent(row.gain) if row.gain else ""),
-                _number(f"±{row.threshold * 100:.0f} %"),
-                tag("td", CHANGE_WORDS[row.change], class_=f"change {row.change}", role="cell"),
-            )
-            for row in rows
-        ],
+    columns = ("figure", "before", "now", "change", "noise", "outcome")
+    head = tag("tr", *(_stacked_column(name) for name in columns), role="row")
+    body = tag("tbody", *map(_changed_row, rows), role="rowgroup")
+    return _stacks(caption, head, [body])
+
+
+def _changed_row(row: Compared) -> Markup:
+    return tag(
+        "tr",
+        tag("th", words.label(row), scope="row", role="rowheader"),
+        _number(words.figure(row.before) if row.before else "–"),
+        _number(words.figure(row.now)),
+        _number(words.percent(row.gain) if row.gain else ""),
+        _number(f"±{row.threshold * 100:.0f} %"),
+        tag("td", CHANGE_WORDS[row.change], class_=f"change {row.change}", role="cell"),
+        role="row",
     )
+
+
+def _stacks(name: str, head: Markup, bodies: Sequence[Markup]) -> Markup:
+    """A table whose cells the style sheet takes out of it on a phone; their roles stay."""
+    made = tag("table", tag("thead", head, role="rowgroup"), *bodies, role="table", class_="stacks")
+    return tag("div", made, class_="scrolls", tabindex="0", role="region", aria_label=name)
+
+
+def _stacked_column(name: str) -> Markup:
+    numbers = name in ("demand", "measured", "before", "now", "noise")
+    return tag("th", name, scope="col", role="columnheader", class_="number" if numbers else None)
 
 
 def all_figures(document: Document, comparison: Comparison) -> list[Markup]:
