@@ -12,6 +12,7 @@ import sys
 import time
 import traceback
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Protocol, cast
@@ -71,7 +72,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if document is None:
         return 1
     if options.json:
-        print(json.dumps(document.to_dict(), indent=1))
+        ran = {
+            name: result
+            for name, result in document.results.items()
+            if not options.names or name in options.names
+        }
+        print(json.dumps(replace(document, results=ran).to_dict(), indent=1))
     before = results.read_if_any(results.PREVIOUS)
     write_page(document, before)
     if not options.json:

@@ -99,3 +99,12 @@ def test_run_beside_an_earlier_one_says_whether_it_got_slower(
         monkeypatch.setattr("bench.idle_memory.run", lambda mb=mb, **_: memory(mb))
         assert program.main(["idle_memory", "--rounds", "1"]) == 0
         assert said in capsys.readouterr().out
+
+
+def test_json_is_of_what_was_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results.keep(document())
+    monkeypatch.setattr("bench.idle_memory.run", lambda **_: memory(90))
+    assert program.main(["idle_memory", "--json"]) == 0
+    assert set(json.loads(capsys.readouterr().out)["results"]) == {"idle_memory"}
