@@ -32,6 +32,7 @@ NAMES: Mapping[str, str] = {
     "keystead_portable": "Keystead, no IFMA",
     "keystead_batches_of_32": "Keystead, by 32",
     "keystead_batches_of_1": "Keystead, singly",
+    "epsilon-attestation-verifier": "epsilon verifier",
     "raw_socket": "bare swtpm",
     "device": "through the queue",
     "keyring": "JWS written, too",
@@ -122,7 +123,7 @@ def appraisals(document: Document) -> Iterator[Plot]:
     """Evidence of each kind, beside its peers."""
     for bench, result in document.results.items():
         if bench.startswith("appraise_"):
-            title = f"Appraisals: {bench.removeprefix('appraise_')}"
+            title = f"Appraisals: {_named(bench.removeprefix('appraise_'))}"
             yield from _rates(title, str(result.get("question", "")), result.get("per_second"))
 
 

@@ -156,13 +156,13 @@ def machine(document: Document) -> Markup:
     for name, value in document.machine.items():
         text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
         rows.append(_pair(name.replace("_", " "), text))
-    return table("Machine", ("what", "value"), rows)
+    return table("Machine", ("what", "value"), rows, numbers=False)
 
 
 def versions(document: Document) -> Markup:
     """Of what it ran."""
     rows = [_pair(name, value) for name, value in document.versions.items()]
-    return table("Versions", ("what", "version"), rows)
+    return table("Versions", ("what", "version"), rows, numbers=False)
 
 
 def paths(document: Document) -> Markup:
@@ -176,12 +176,14 @@ def paths(document: Document) -> Markup:
         )
         for name, each in document.paths.items()
     ]
-    return table("Paths of the engine", ("algorithm", "path", "why"), rows)
+    return table("Paths of the engine", ("algorithm", "path", "why"), rows, numbers=False)
 
 
-def table(caption: str, columns: Sequence[str], rows: Sequence[Markup]) -> Markup:
+def table(
+    caption: str, columns: Sequence[str], rows: Sequence[Markup], *, numbers: bool = True
+) -> Markup:
     """A real table, in a box that scrolls where a screen is narrow."""
-    head = tag("tr", *(_column(name, bool(at)) for at, name in enumerate(columns)))
+    head = tag("tr", *(_column(name, numbers and at > 0) for at, name in enumerate(columns)))
     return tag(
         "div",
         tag(
