@@ -7,8 +7,9 @@ A figure counts as changed where
 2. it still did after the machine's own pace was taken out: peers are the same code in both runs, so
    what *their* figures did in a bench (the median of all of them) is what the machine did.
 
-Ratios to peers have the pace taken out already. Peers' own figures are not judged. Between
-different machines or paths of the engine only ratios are.
+Ratios to peers have the pace taken out already. Peers' own figures are not judged, nor are those by
+the clock on the wall, in which everybody's work shows. Between different machines or paths of the
+engine only ratios are.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ LEAST_CHANGE = 0.07
 SPREADS = 2.0
 LEAST_CHANGE_UNPACED = 0.15
 """Of figures in benches without a peer, whose machine nobody watched."""
+WALL = "wall_"
+"""What the names of figures by the clock on the wall begin with."""
 
 
 class Change(StrEnum):
@@ -38,7 +41,7 @@ class Change(StrEnum):
     PEER = "peer"
     """Not ours."""
     NEW = "new"
-    """The other run has none of that name, or it cannot be compared."""
+    """The other run has none of that name, or no comparison would mean anything."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +125,7 @@ def _row(
     gain, threshold, change = None, 0.0, Change.NEW
     if _is_peers(path, now):
         gain, change = (_gain(now, before) if before else None), Change.PEER
-    elif before is not None and (same_machine or now.unit == "ratio"):
+    elif before is not None and not _by_clock(path) and (same_machine or now.unit == "ratio"):
         paced = now.unit == "ratio" or pace is not None
         gain = _gain(now, before) / (pace if pace is not None and now.unit != "ratio" else 1.0)
         threshold = max(
@@ -153,6 +156,10 @@ def _gain(now: Figure, before: Figure) -> float:
         return 1.0
     change = now.median / before.median
     return change if now.more_is_better else 1 / change
+
+
+def _by_clock(path: tuple[str, ...]) -> bool:
+    return any(name.startswith(WALL) for name in path)
 
 
 def _is_peers(path: tuple[str, ...], figure: Figure) -> bool:

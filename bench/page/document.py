@@ -45,7 +45,7 @@ def page(document: Document, before: Document | None) -> str:
         tag(
             "main",
             _changed(comparison, before),
-            _section("Targets", [tables.targets(judged, comparison), _targets_note()]),
+            _section("Targets", _targets(judged, comparison)),
             *(_plots(title, make(document)) for title, make in SECTIONS),
             _section("All figures", tables.all_figures(document, comparison)),
             _section(
@@ -127,13 +127,17 @@ def _changed(comparison: Comparison, before: Document | None) -> Markup:
     return _section("What changed", parts or [tag("p", "Nothing beyond the noise.")])
 
 
-def _targets_note() -> Markup:
-    return tag(
-        "p",
+def _targets(judged: list[Judged], comparison: Comparison) -> list[Markup]:
+    note = (
         "Ratios (×) are of one run on one core. A miss stands here whatever its reason; the reason "
-        "is what the data say.",
-        class_="note",
+        "is what the data say."
     )
+    others = tables.other_ratios(judged, comparison)
+    return [
+        tables.targets(judged, comparison),
+        tag("p", note, class_="note"),
+        tag("details", tag("summary", "All other ratios, which no target asks for"), others),
+    ]
 
 
 def _plots(title: str, drawn: Iterable[plots.Plot]) -> Markup:

@@ -109,6 +109,20 @@ def _stacked_column(name: str) -> Markup:
     return tag("th", name, scope="col", role="columnheader", class_="number" if numbers else None)
 
 
+def other_ratios(judged: Sequence[Judged], comparison: Comparison) -> Markup:
+    """The ratios that no target asks for."""
+    asked = {(each.target.bench, each.target.path) for each in judged}
+    rows = [
+        row
+        for row in comparison.rows
+        if row.now.unit == "ratio" and (row.bench, row.path) not in asked
+    ]
+    columns = ("ratio", "measured", "spread", "before", "change")
+    return table(
+        "Ratios without a target", columns, [_figure_row(row, words.label(row)) for row in rows]
+    )
+
+
 def all_figures(document: Document, comparison: Comparison) -> list[Markup]:
     """A closed section a bench, with each figure that it has."""
     return [
@@ -120,17 +134,17 @@ def all_figures(document: Document, comparison: Comparison) -> list[Markup]:
             table(
                 f"All figures of {bench}",
                 ("figure", "now", "spread", "before", "change"),
-                [_figure_row(row) for row in comparison.rows if row.bench == bench],
+                [_figure_row(row, row.name) for row in comparison.rows if row.bench == bench],
             ),
         )
         for bench, result in document.results.items()
     ]
 
 
-def _figure_row(row: Compared) -> Markup:
+def _figure_row(row: Compared, name: str) -> Markup:
     return tag(
         "tr",
-        tag("th", row.name, scope="row"),
+        tag("th", name, scope="row"),
         _number(words.figure(row.now)),
         _number(words.spread(row.now)),
         _number(words.figure(row.before) if row.before else "–"),

@@ -4,7 +4,9 @@ import pytest
 
 from bench import words
 from bench.compare import LEAST_CHANGE, Change, compare
-from tests.bench_results import WILD, document, memory, tokens
+from bench.figures import figure
+from bench.results import Document
+from tests.bench_results import WILD, document, memory, run, tokens
 
 OURS = ("cases", "ES256", "per_second", "keystead")
 PEER = ("cases", "ES256", "per_second", "openssl")
@@ -54,6 +56,14 @@ def test_peers_figures_are_not_judged() -> None:
 def test_more_memory_is_slower() -> None:
     made = compare(document({"idle_memory": memory(150)}), document({"idle_memory": memory(100)}))
     assert [row.change for row in made.rows] == [Change.SLOWER]
+
+
+def test_figures_by_the_clock_on_the_wall_are_not_judged() -> None:
+    def made(us: float) -> Document:
+        wall = {"wall_us": {"rpc": figure([us], unit="us")}}
+        return document({"batch_rpc": {"question": "?", "run": run(), **wall}})
+
+    assert [row.change for row in compare(made(900), made(100)).rows] == [Change.NEW]
 
 
 def test_other_machine_is_compared_by_ratios_alone() -> None:
