@@ -114,12 +114,16 @@ def _changed(comparison: Comparison, before: Document | None) -> Markup:
     if len(changed) > _SHOWN:
         rest = tables.changes(changed[_SHOWN:], caption="And beyond the noise, too")
         parts.append(tag("details", tag("summary", f"{len(changed) - _SHOWN} more"), rest))
-    paces = ", ".join(f"{bench} {words.percent(pace)}" for bench, pace in comparison.paces.items())
+    paces = ", ".join(
+        f"{bench} {words.percent(pace.gain)} (±{pace.apart * 100:.0f} %)"
+        for bench, pace in comparison.paces.items()
+    )
     if paces:
         parts.append(
             tag(
                 "p",
-                "The machine's own pace, seen on the peers of each bench, and taken out above: "
+                "The machine's own pace, seen on the peers of each bench, and taken out above; in "
+                "brackets, how far a peer strayed from that: "
                 f"{paces}.",
                 class_="note",
             )
@@ -170,9 +174,9 @@ def _how_to_read() -> Markup:
         "rounds covers, as a part of the median; plots show that middle half as a thin line.",
         "Everything that is compared runs in turns in one run. CPU time is the measuring thread's "
         "(for Node.js its process's), and the clock's where more than one thread works.",
-        "Faster and slower mean: beyond the noise of both runs, and by more than seven parts in a "
-        "hundred, after what the peers of that bench did was taken out. Peers run the same code "
-        "each time, so what they did the machine did.",
+        "Faster and slower mean: by more than seven parts in a hundred, by more than the rounds of "
+        "both runs lay apart, and by more than any peer of that bench moved, once the pace of the "
+        "machine was taken out. Peers run the same code each time: what they did the machine did.",
         "docs/benchmarks.md explains each bench, and the misses.",
     )
     return _section("How to read this", [tag("ul", *(tag("li", item) for item in items))])

@@ -6,7 +6,7 @@ from bench import words
 from bench.compare import LEAST_CHANGE, Change, compare
 from bench.figures import figure
 from bench.results import Document
-from tests.bench_results import WILD, document, memory, run, tokens
+from tests.bench_results import WILD, document, memory, rounds, run, tokens
 
 OURS = ("cases", "ES256", "per_second", "keystead")
 PEER = ("cases", "ES256", "per_second", "openssl")
@@ -103,3 +103,20 @@ def test_headline_of_a_first_run_claims_nothing() -> None:
     change, text = words.headline(compare(document(), None), None)
     assert change is Change.NEW
     assert "No earlier run" in text
+
+
+def test_no_figure_changed_that_moved_less_than_a_peer() -> None:
+    def made(ours: float, peer: float) -> Document:
+        rates = {"keystead": ours, "pyjwt": 5_000.0, "joserfc": 5_000.0, "openssl": peer}
+        shown = {name: figure(rounds(rate), unit="per_second") for name, rate in rates.items()}
+        return document({"verify_tokens": {"question": "?", "run": run(), "per_second": shown}})
+
+    def change(peer: float) -> Change:
+        row = compare(made(8_000, peer), made(10_000, 5_000)).at(
+            "verify_tokens", ("per_second", "keystead")
+        )
+        assert row is not None
+        return row.change
+
+    assert change(5_000) is Change.SLOWER
+    assert change(3_800) is Change.SAME
