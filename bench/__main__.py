@@ -10,7 +10,9 @@ import argparse
 import json
 import sys
 import time
+import traceback
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Protocol, cast
@@ -60,13 +62,22 @@ class Bench(Protocol):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The status of the process: 1 where a comparison was asked for and something got slower."""
+    """The status of the process: 1 where a bench failed, or where a comparison was asked for and
+    something got slower; 2 where there is nothing to compare."""
     options = _arguments(arguments)
     if options.compare is not None:
         return _compare(options.compare)
-    document = _run(options)
+    failed = _run(options)
+    document = results.read_if_any(results.LATEST)
+    if document is None:
+        return 1
     if options.json:
-        print(json.dumps(document.to_dict(), indent=1))
+        ran = {
+            name: result
+            for name, result in document.results.items()
+            if not options.names or name in options.names
+        }
+        print(json.dumps(replace(document, results=ran).to_dict(), indent=1))
     before = results.read_if_any(results.PREVIOUS)
     write_page(document, before)
     if not options.json:
@@ -74,7 +85,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print()
         print(words.headline(compare(document, before), before)[1])
         print(f"The whole report: {results.REPORT}")
-    return 0
+    if failed:
+        say(f"failed, so that what stands for them is older or nothing: {', '.join(failed)}")
+    return 1 if failed else 0
 
 
 def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -106,11 +119,14 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
-def _run(options: argparse.Namespace) -> Document:
-    """Run what is named, or everything; what each bench found is kept as soon as it ends."""
+def _run(options: argparse.Namespace) -> list[str]:
+    """Run what is named, or everything, and answer what failed.
+
+    What each bench found is kept as soon as it ends.
+    """
     machine, version_of, path_of = describe_machine(), versions(), paths()
     names = options.names or BENCHES
-    document = None
+    failed = []
     began = time.monotonic()
     for number, name in enumerate(names, 1):
         bench = cast(Bench, import_module(f"bench.{name}"))
@@ -118,7 +134,12 @@ def _run(options: argparse.Namespace) -> Document:
         minutes = (time.monotonic() - began) / 60
         say(f"[{number}/{len(names)}, {minutes:.0f} min] {name}: {rounds} rounds …")
         moment, started = describe_moment(), time.monotonic()
-        found = bench.run(seed=options.seed, rounds=rounds)
+        try:
+            found = bench.run(seed=options.seed, rounds=rounds)
+        except Exception:
+            traceback.print_exc()
+            failed.append(name)
+            continue
         run = {
             **moment,
             "commit": version_of.get("commit", "unknown"),
@@ -127,13 +148,12 @@ def _run(options: argparse.Namespace) -> Document:
             "seconds": round(time.monotonic() - started),
         }
         result = {**found, "run": run}
-        document = results.keep(
+        results.keep(
             Document(machine=machine, versions=version_of, paths=path_of, results={name: result})
         )
         if not options.json:
             terminal.show(name, result)
-    assert document is not None
-    return document
+    return failed
 
 
 def _rounds(name: str, options: argparse.Namespace) -> int:

@@ -47,7 +47,7 @@ def run(*, seed: int, rounds: int) -> dict[str, object]:
             }
             rates = measured(by_threads, rounds=rounds, warm=True)
             threads[name] = {
-                "per_second": figures(rates, unit="per_second"),
+                "wall_per_second": figures(rates, unit="per_second"),
                 "gain": {count: ratio(rates, count, "1") for count in by_threads if count != "1"},
             }
     return {"question": question, "items": ITEMS, "batches": batches, "threads": threads}

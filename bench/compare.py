@@ -1,14 +1,16 @@
 """This run beside another one: which figures of ours got faster or slower, noise set apart.
 
-A figure counts as changed where
+Peers are the same code in both runs, so what *their* figures did the machine did. A figure of ours
+counts as changed where it moved, after the pace of the machine (the median of what the peers of its
+bench did) was taken out, by more than
 
-1. it moved by more than ``LEAST_CHANGE``, and by more than ``SPREADS`` times what the rounds of
-   both runs were apart, added up; and
-2. it still did after the machine's own pace was taken out: peers are the same code in both runs, so
-   what *their* figures did in a bench (the median of all of them) is what the machine did.
+1. ``LEAST_CHANGE``,
+2. ``SPREADS`` times what the rounds of both runs were apart, added up, and
+3. what any peer of its bench did, the pace taken out as well; twice over in a ratio.
 
-Ratios to peers have the pace taken out already. Peers' own figures are not judged. Between
-different machines or paths of the engine only ratios are.
+Ratios to peers have the pace taken out already. Peers' own figures are not judged, nor are those by
+the clock on the wall, in which everybody's work shows. Between different machines or paths of the
+engine only ratios are.
 """
 
 from __future__ import annotations
@@ -27,6 +29,8 @@ LEAST_CHANGE = 0.07
 SPREADS = 2.0
 LEAST_CHANGE_UNPACED = 0.15
 """Of figures in benches without a peer, whose machine nobody watched."""
+WALL = "wall_"
+"""What the names of figures by the clock on the wall begin with."""
 
 
 class Change(StrEnum):
@@ -38,7 +42,7 @@ class Change(StrEnum):
     PEER = "peer"
     """Not ours."""
     NEW = "new"
-    """The other run has none of that name, or it cannot be compared."""
+    """The other run has none of that name, or no comparison would mean anything."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,13 +66,23 @@ class Compared:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """What the machine did between two runs of one bench, seen on its peers."""
+
+    gain: float
+    """How fast it was, as a multiple of the other run."""
+    apart: float
+    """By how much the peer that strayed most from that did so."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
     """All figures of this run."""
 
     rows: tuple[Compared, ...]
     same_machine: bool
-    paces: Mapping[str, float]
-    """By bench: how fast the machine was, as a multiple of the other run."""
+    paces: Mapping[str, Pace]
+    """Of every bench that has peers."""
 
     def of(self, change: Change) -> list[Compared]:
         """Those, the most changed first."""
@@ -89,7 +103,7 @@ def compare(now: Document, before: Document | None) -> Comparison:
     """Every figure of ``now``, beside ``before`` where that has it too."""
     same_machine = before is not None and now.identity == before.identity
     rows: list[Compared] = []
-    paces: dict[str, float] = {}
+    paces: dict[str, Pace] = {}
     for bench, result in now.results.items():
         other = before.results.get(bench) if before is not None else None
         old = dict(walk(other))
@@ -101,14 +115,16 @@ def compare(now: Document, before: Document | None) -> Comparison:
     return Comparison(rows=tuple(rows), same_machine=same_machine, paces=paces)
 
 
-def _pace(result: Mapping[str, Any], old: Mapping[tuple[str, ...], Figure]) -> float | None:
-    """What the machine's own speed did, seen on the peers of one bench."""
+def _pace(result: Mapping[str, Any], old: Mapping[tuple[str, ...], Figure]) -> Pace | None:
     gains = [
         _gain(figure, old[path])
         for path, figure in walk(result)
         if path in old and _is_peers(path, figure)
     ]
-    return statistics.median(gains) if gains else None
+    if not gains:
+        return None
+    gain = statistics.median(gains)
+    return Pace(gain=gain, apart=max(max(each / gain, gain / each) for each in gains) - 1)
 
 
 def _row(
@@ -116,18 +132,19 @@ def _row(
     path: tuple[str, ...],
     now: Figure,
     before: Figure | None,
-    pace: float | None,
+    pace: Pace | None,
     same_machine: bool,
 ) -> Compared:
     gain, threshold, change = None, 0.0, Change.NEW
     if _is_peers(path, now):
         gain, change = (_gain(now, before) if before else None), Change.PEER
-    elif before is not None and (same_machine or now.unit == "ratio"):
-        paced = now.unit == "ratio" or pace is not None
-        gain = _gain(now, before) / (pace if pace is not None and now.unit != "ratio" else 1.0)
+    elif before is not None and not _by_clock(path) and (same_machine or now.unit == "ratio"):
+        own = pace if pace is not None and now.unit != "ratio" else None
+        gain = _gain(now, before) / (own.gain if own else 1.0)
         threshold = max(
-            LEAST_CHANGE if paced else LEAST_CHANGE_UNPACED,
+            LEAST_CHANGE if pace is not None or now.unit == "ratio" else LEAST_CHANGE_UNPACED,
             SPREADS * (now.spread + before.spread),
+            _strayed(now.unit, pace),
         )
         change = _judged(gain, threshold)
     return Compared(
@@ -139,6 +156,13 @@ def _row(
         threshold=threshold,
         change=change,
     )
+
+
+def _strayed(unit: str, pace: Pace | None) -> float:
+    """How far two figures of one build may be apart, by what the peers did; in a ratio both sides
+    may stray."""
+    apart = pace.apart if pace is not None else 0.0
+    return (1 + apart) ** 2 - 1 if unit == "ratio" else apart
 
 
 def _judged(gain: float, threshold: float) -> Change:
@@ -153,6 +177,10 @@ def _gain(now: Figure, before: Figure) -> float:
         return 1.0
     change = now.median / before.median
     return change if now.more_is_better else 1 / change
+
+
+def _by_clock(path: tuple[str, ...]) -> bool:
+    return any(name.startswith(WALL) for name in path)
 
 
 def _is_peers(path: tuple[str, ...], figure: Figure) -> bool:

@@ -25,6 +25,7 @@ class Target:
     bench: str
     path: tuple[str, ...]
     demand: float
+    unit: str = "ratio"
     algorithm: str = ""
     """Whose path in the engine decides; empty where none does."""
     meant_for: str = ""
@@ -95,6 +96,7 @@ def _appraisal(bench: str, case: str, what: str, demand: float) -> Target:
         what=f"{what}, a second",
         bench=bench,
         path=("per_second", case),
+        unit="per_second",
         demand=demand,
         note="docs/benchmarks.md, “Appraisals”",
     )
@@ -179,6 +181,7 @@ TARGETS: tuple[Target, ...] = (
         what="a token over VerifyBatch, more than in the process; batches of 1,024",
         bench="batch_rpc",
         path=("more_a_token_us",),
+        unit="us",
         demand=1.3,
     ),
     Target(
@@ -203,6 +206,7 @@ TARGETS: tuple[Target, ...] = (
         bench="exchange_cost",
         path=("cases", "exchange", "apart_from_tpm_us"),
         demand=600,
+        unit="us",
         note="docs/benchmarks.md, “What an exchange costs”",
     ),
     Target(
@@ -211,6 +215,7 @@ TARGETS: tuple[Target, ...] = (
         bench="idle_memory",
         path=("cases", "started", "rss_mb"),
         demand=150,
+        unit="mb",
     ),
     Target(
         group="The service",
@@ -218,6 +223,7 @@ TARGETS: tuple[Target, ...] = (
         bench="idle_memory",
         path=("cases", "after_exchanges", "rss_mb"),
         demand=150,
+        unit="mb",
     ),
     _appraisal("appraise_tpm2", "known_ak_ES256", "TPM quotes of a known AK, ES256", 5_000),
     _appraisal("appraise_tpm2", "known_ak_RS256", "TPM quotes of a known AK, RS256", 5_000),

@@ -61,7 +61,7 @@ def show_targets(judged: list[Judged]) -> None:
         what = each.target.what + (f"\n  {each.why}" if each.why else "")
         table.add_row(
             escape(what),
-            words.demand(each.target.demand, each.figure),
+            words.demand(each.target.demand, each.target.unit),
             measured,
             f"[{OUTCOMES[each.outcome]}]{each.outcome}[/]",
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.compare import Change, Compared, Comparison
-from bench.figures import Figure
+from bench.figures import MORE_IS_BETTER, Figure
 from bench.results import Document
 
 UNIT_WORDS = {"per_second": "/s", "ratio": "×", "us": " µs", "ms": " ms", "mb": " MB"}
@@ -25,11 +25,9 @@ def figure(value: Figure) -> str:
     return number(value.median) + UNIT_WORDS[value.unit]
 
 
-def demand(value: float, unit: Figure | None) -> str:
-    """What a target asks for; the unit is that of what was measured."""
-    if unit is None:
-        return f"{value:,g}"
-    return f"{'≥' if unit.more_is_better else '≤'} {value:,g}{UNIT_WORDS[unit.unit]}"
+def demand(value: float, unit: str) -> str:
+    """What a target asks for."""
+    return f"{'≥' if unit in MORE_IS_BETTER else '≤'} {value:,g}{UNIT_WORDS[unit]}"
 
 
 def spread(value: Figure) -> str:

@@ -14,6 +14,8 @@ from bench.targets import Judged, Outcome, judge
 
 _STYLE = Path(__file__).parent / "page.css"
 _MARKS = {Change.FASTER: "▲", Change.SAME: "=", Change.SLOWER: "▼", Change.NEW: "·"}
+# Changed figures that stand open; the most changed come first.
+_SHOWN = 12
 SECTIONS = (
     ("Throughput, by algorithm and path", plots.throughput),
     (
@@ -43,7 +45,7 @@ def page(document: Document, before: Document | None) -> str:
         tag(
             "main",
             _changed(comparison, before),
-            _section("Targets", [tables.targets(judged, comparison), _targets_note()]),
+            _section("Targets", _targets(judged, comparison)),
             *(_plots(title, make(document)) for title, make in SECTIONS),
             _section("All figures", tables.all_figures(document, comparison)),
             _section(
@@ -106,13 +108,22 @@ def _changed(comparison: Comparison, before: Document | None) -> Markup:
     if before is None or not comparison.judged:
         return Markup("")
     changed = [*comparison.of(Change.SLOWER), *comparison.of(Change.FASTER)]
-    parts = [tables.changes(changed, caption="Beyond the noise")] if changed else []
-    paces = ", ".join(f"{bench} {words.percent(pace)}" for bench, pace in comparison.paces.items())
+    parts = []
+    if changed:
+        parts.append(tables.changes(changed[:_SHOWN], caption="Beyond the noise"))
+    if len(changed) > _SHOWN:
+        rest = tables.changes(changed[_SHOWN:], caption="And beyond the noise, too")
+        parts.append(tag("details", tag("summary", f"{len(changed) - _SHOWN} more"), rest))
+    paces = ", ".join(
+        f"{bench} {words.percent(pace.gain)} (±{pace.apart * 100:.0f} %)"
+        for bench, pace in comparison.paces.items()
+    )
     if paces:
         parts.append(
             tag(
                 "p",
-                "The machine's own pace, seen on the peers of each bench, and taken out above: "
+                "The machine's own pace, seen on the peers of each bench, and taken out above; in "
+                "brackets, how far a peer strayed from that: "
                 f"{paces}.",
                 class_="note",
             )
@@ -120,13 +131,17 @@ def _changed(comparison: Comparison, before: Document | None) -> Markup:
     return _section("What changed", parts or [tag("p", "Nothing beyond the noise.")])
 
 
-def _targets_note() -> Markup:
-    return tag(
-        "p",
+def _targets(judged: list[Judged], comparison: Comparison) -> list[Markup]:
+    note = (
         "Ratios (×) are of one run on one core. A miss stands here whatever its reason; the reason "
-        "is what the data say.",
-        class_="note",
+        "is what the data say."
     )
+    others = tables.other_ratios(judged, comparison)
+    return [
+        tables.targets(judged, comparison),
+        tag("p", note, class_="note"),
+        tag("details", tag("summary", "All other ratios, which no target asks for"), others),
+    ]
 
 
 def _plots(title: str, drawn: Iterable[plots.Plot]) -> Markup:
@@ -159,9 +174,9 @@ def _how_to_read() -> Markup:
         "rounds covers, as a part of the median; plots show that middle half as a thin line.",
         "Everything that is compared runs in turns in one run. CPU time is the measuring thread's "
         "(for Node.js its process's), and the clock's where more than one thread works.",
-        "Faster and slower mean: beyond the noise of both runs, and by more than seven parts in a "
-        "hundred, after what the peers of that bench did was taken out. Peers run the same code "
-        "each time, so what they did the machine did.",
+        "Faster and slower mean: by more than seven parts in a hundred, by more than the rounds of "
+        "both runs lay apart, and by more than any peer of that bench moved, once the pace of the "
+        "machine was taken out. Peers run the same code each time: what they did the machine did.",
         "docs/benchmarks.md explains each bench, and the misses.",
     )
     return _section("How to read this", [tag("ul", *(tag("li", item) for item in items))])

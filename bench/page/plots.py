@@ -27,9 +27,12 @@ CASES: Mapping[str, str] = {
 NAMES: Mapping[str, str] = {
     **PEER_NAMES,
     "keystead": "Keystead",
+    "keystead_all_seen": "Keystead, all seen",
+    "keystead_none_seen": "Keystead, all new",
     "keystead_portable": "Keystead, no IFMA",
     "keystead_batches_of_32": "Keystead, by 32",
-    "keystead_batches_of_1": "Keystead, one by one",
+    "keystead_batches_of_1": "Keystead, singly",
+    "epsilon-attestation-verifier": "epsilon verifier",
     "raw_socket": "bare swtpm",
     "device": "through the queue",
     "keyring": "JWS written, too",
@@ -65,12 +68,14 @@ def throughput(document: Document) -> Iterator[Plot]:
 
 def batches(document: Document) -> Iterator[Plot]:
     """Batch size against rate."""
-    yield from _curves(document, "batches", "Batch size against rate", "signatures a call")
+    yield from _curves(
+        document, "batches", "per_second", "Batch size against rate", "signatures a call"
+    )
 
 
 def threads(document: Document) -> Iterator[Plot]:
     """Threads against rate."""
-    yield from _curves(document, "threads", "Threads against rate", "threads")
+    yield from _curves(document, "threads", "wall_per_second", "Threads against rate", "threads")
 
 
 def stages(document: Document) -> Iterator[Plot]:
@@ -120,7 +125,7 @@ def appraisals(document: Document) -> Iterator[Plot]:
     """Evidence of each kind, beside its peers."""
     for bench, result in document.results.items():
         if bench.startswith("appraise_"):
-            title = f"Appraisals: {bench.removeprefix('appraise_')}"
+            title = f"Appraisals: {_named(bench.removeprefix('appraise_'))}"
             yield from _rates(title, str(result.get("question", "")), result.get("per_second"))
 
 
@@ -164,11 +169,11 @@ def _rates(title: str, caption: str, rates: Any) -> Iterator[Plot]:
     )
 
 
-def _curves(document: Document, member: str, title: str, x_name: str) -> Iterator[Plot]:
+def _curves(document: Document, member: str, rates: str, title: str, x_name: str) -> Iterator[Plot]:
     cases = document.results.get("batch_size", {}).get(member, {})
     series = []
     for name, case in cases.items():
-        points = [(float(x), read(value)) for x, value in case.get("per_second", {}).items()]
+        points = [(float(x), read(value)) for x, value in case.get(rates, {}).items()]
         known = [(x, value.median) for x, value in points if value is not None]
         if known:
             series.append(svg.Line(label=CASES.get(name, name), points=known))

@@ -13,15 +13,17 @@ from dataclasses import dataclass
 from bench import words
 from bench.page.markup import Markup, join, tag
 
-WIDTH = 460
+WIDTH = 420
 _ROW = 26
 _BAR = 16
-_LABEL = 156
-_VALUE = 96
+_LABEL = 138
+_VALUE = 108
+# Of the widest font that a page may get, in bold.
+_LABEL_CHARS = 16
 _TEXT_DROP = 12.5  # from a bar's top to the base line of the text beside it
 
 _LINE_HEIGHT = 250
-_LEFT, _RIGHT, _TOP, _BOTTOM = 62, 16, 14, 44
+_LEFT, _RIGHT, _TOP, _BOTTOM = 62, 16, 28, 44
 _TICKS = 4
 _MARKS = ("circle", "square", "diamond", "triangle")
 
@@ -62,7 +64,7 @@ def bars(title: str, description: str, rows: Sequence[Bar], *, continued: bool =
 def _bar(row: Bar, top: float, start: float, scale: float) -> Markup:
     left, width, base = _LABEL + start, max(row.value * scale, 1), top + _TEXT_DROP
     parts = [
-        tag("text", row.label, x=_LABEL - 8, y=base, text_anchor="end", class_=f"label {row.kind}"),
+        _label(row, base),
         tag("rect", x=left, y=top, width=width, height=_BAR, rx=2, class_=f"bar {row.kind}"),
     ]
     end = left + width
@@ -73,6 +75,21 @@ def _bar(row: Bar, top: float, start: float, scale: float) -> Markup:
         end = max(end, high)
     parts.append(tag("text", row.text, x=end + 6, y=base, class_="value"))
     return tag("g", *parts)
+
+
+def _label(row: Bar, base: float) -> Markup:
+    """Beside its bar; a long one is pressed into the room that there is."""
+    pressed = len(row.label) > _LABEL_CHARS
+    return tag(
+        "text",
+        row.label,
+        x=_LABEL - 8,
+        y=base,
+        text_anchor="end",
+        class_=f"label {row.kind}",
+        textLength=_LABEL - 10 if pressed else None,
+        lengthAdjust="spacingAndGlyphs" if pressed else None,
+    )
 
 
 def lines(
@@ -126,7 +143,7 @@ def _axis_names(x_name: str, y_name: str) -> Markup:
     return join(
         [
             tag("text", x_name, x=middle, y=_LINE_HEIGHT - 8, text_anchor="middle", class_="tick"),
-            tag("text", y_name, x=0, y=_TOP - 3, class_="tick"),
+            tag("text", y_name, x=0, y=12, class_="tick"),
         ]
     )
 

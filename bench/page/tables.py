@@ -25,19 +25,21 @@ CHANGE_WORDS = {
 def targets(judged: Sequence[Judged], comparison: Comparison) -> Markup:
     """Every target with what was measured, and why it was missed."""
     columns = ("target", "demand", "measured", "of the demand", "outcome", "change")
-    head = tag("tr", *(tag("th", name, scope="col", role="columnheader") for name in columns))
+    head = tag("tr", *(_stacked_column(name) for name in columns), role="row")
     bodies = [
         tag(
             "tbody",
-            tag("tr", tag("th", group, scope="rowgroup", colspan=len(columns), role="rowheader")),
+            tag(
+                "tr",
+                tag("th", group, scope="rowgroup", colspan=len(columns), role="rowheader"),
+                role="row",
+            ),
             *(_target_row(each, comparison) for each in members),
             role="rowgroup",
         )
         for group, members in groupby(judged, key=lambda each: each.target.group)
     ]
-    # On a phone the style sheet takes the cells out of the table; their roles stay.
-    made = tag("table", tag("thead", head, role="rowgroup"), *bodies, role="table", class_="stacks")
-    return tag("div", made, class_="scrolls", tabindex="0", role="region", aria_label="Targets")
+    return _stacks("Targets", head, bodies)
 
 
 def _target_row(each: Judged, comparison: Comparison) -> Markup:
@@ -47,7 +49,7 @@ def _target_row(each: Judged, comparison: Comparison) -> Markup:
     return tag(
         "tr",
         tag("th", target.what, *why, scope="row", role="rowheader"),
-        _number(words.demand(target.demand, figure)),
+        _number(words.demand(target.demand, target.unit)),
         _number(words.figure(figure) if figure else "–"),
         tag("td", *([_meter(reached(figure, target.demand))] if figure else []), role="cell"),
         tag("td", each.outcome, class_=each.outcome.name.lower(), role="cell"),
@@ -77,21 +79,47 @@ def _meter(part: float) -> Markup:
 
 def changes(rows: Sequence[Compared], *, caption: str) -> Markup:
     """Figures beside what they were."""
+    columns = ("figure", "before", "now", "change", "noise", "outcome")
+    head = tag("tr", *(_stacked_column(name) for name in columns), role="row")
+    body = tag("tbody", *map(_changed_row, rows), role="rowgroup")
+    return _stacks(caption, head, [body])
+
+
+def _changed_row(row: Compared) -> Markup:
+    return tag(
+        "tr",
+        tag("th", words.label(row), scope="row", role="rowheader"),
+        _number(words.figure(row.before) if row.before else "–"),
+        _number(words.figure(row.now)),
+        _number(words.percent(row.gain) if row.gain else ""),
+        _number(f"±{row.threshold * 100:.0f} %"),
+        tag("td", CHANGE_WORDS[row.change], class_=f"change {row.change}", role="cell"),
+        role="row",
+    )
+
+
+def _stacks(name: str, head: Markup, bodies: Sequence[Markup]) -> Markup:
+    """A table whose cells the style sheet takes out of it on a phone; their roles stay."""
+    made = tag("table", tag("thead", head, role="rowgroup"), *bodies, role="table", class_="stacks")
+    return tag("div", made, class_="scrolls", tabindex="0", role="region", aria_label=name)
+
+
+def _stacked_column(name: str) -> Markup:
+    numbers = name in ("demand", "measured", "before", "now", "noise")
+    return tag("th", name, scope="col", role="columnheader", class_="number" if numbers else None)
+
+
+def other_ratios(judged: Sequence[Judged], comparison: Comparison) -> Markup:
+    """The ratios that no target asks for."""
+    asked = {(each.target.bench, each.target.path) for each in judged}
+    rows = [
+        row
+        for row in comparison.rows
+        if row.now.unit == "ratio" and (row.bench, row.path) not in asked
+    ]
+    columns = ("ratio", "measured", "spread", "before", "change")
     return table(
-        caption,
-        ("figure", "before", "now", "change", "noise", ""),
-        [
-            tag(
-                "tr",
-                tag("th", words.label(row), scope="row"),
-                _number(words.figure(row.before) if row.before else "–"),
-                _number(words.figure(row.now)),
-                _number(words.percent(row.gain) if row.gain else ""),
-                _number(f"±{row.threshold * 100:.0f} %"),
-                _change(row),
-            )
-            for row in rows
-        ],
+        "Ratios without a target", columns, [_figure_row(row, words.label(row)) for row in rows]
     )
 
 
@@ -106,17 +134,17 @@ def all_figures(document: Document, comparison: Comparison) -> list[Markup]:
             table(
                 f"All figures of {bench}",
                 ("figure", "now", "spread", "before", "change"),
-                [_figure_row(row) for row in comparison.rows if row.bench == bench],
+                [_figure_row(row, row.name) for row in comparison.rows if row.bench == bench],
             ),
         )
         for bench, result in document.results.items()
     ]
 
 
-def _figure_row(row: Compared) -> Markup:
+def _figure_row(row: Compared, name: str) -> Markup:
     return tag(
         "tr",
-        tag("th", row.name, scope="row"),
+        tag("th", name, scope="row"),
         _number(words.figure(row.now)),
         _number(words.spread(row.now)),
         _number(words.figure(row.before) if row.before else "–"),
@@ -142,13 +170,13 @@ def machine(document: Document) -> Markup:
     for name, value in document.machine.items():
         text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
         rows.append(_pair(name.replace("_", " "), text))
-    return table("Machine", ("what", "value"), rows)
+    return table("Machine", ("what", "value"), rows, numbers=False)
 
 
 def versions(document: Document) -> Markup:
     """Of what it ran."""
     rows = [_pair(name, value) for name, value in document.versions.items()]
-    return table("Versions", ("what", "version"), rows)
+    return table("Versions", ("what", "version"), rows, numbers=False)
 
 
 def paths(document: Document) -> Markup:
@@ -162,12 +190,14 @@ def paths(document: Document) -> Markup:
         )
         for name, each in document.paths.items()
     ]
-    return table("Paths of the engine", ("algorithm", "path", "why"), rows)
+    return table("Paths of the engine", ("algorithm", "path", "why"), rows, numbers=False)
 
 
-def table(caption: str, columns: Sequence[str], rows: Sequence[Markup]) -> Markup:
+def table(
+    caption: str, columns: Sequence[str], rows: Sequence[Markup], *, numbers: bool = True
+) -> Markup:
     """A real table, in a box that scrolls where a screen is narrow."""
-    head = tag("tr", *(_column(name, bool(at)) for at, name in enumerate(columns)))
+    head = tag("tr", *(_column(name, numbers and at > 0) for at, name in enumerate(columns)))
     return tag(
         "div",
         tag(

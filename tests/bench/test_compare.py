@@ -4,7 +4,9 @@ import pytest
 
 from bench import words
 from bench.compare import LEAST_CHANGE, Change, compare
-from tests.bench_results import WILD, document, memory, tokens
+from bench.figures import figure
+from bench.results import Document
+from tests.bench_results import WILD, document, memory, rounds, run, tokens
 
 OURS = ("cases", "ES256", "per_second", "keystead")
 PEER = ("cases", "ES256", "per_second", "openssl")
@@ -56,6 +58,14 @@ def test_more_memory_is_slower() -> None:
     assert [row.change for row in made.rows] == [Change.SLOWER]
 
 
+def test_figures_by_the_clock_on_the_wall_are_not_judged() -> None:
+    def made(us: float) -> Document:
+        wall = {"wall_us": {"rpc": figure([us], unit="us")}}
+        return document({"batch_rpc": {"question": "?", "run": run(), **wall}})
+
+    assert [row.change for row in compare(made(900), made(100)).rows] == [Change.NEW]
+
+
 def test_other_machine_is_compared_by_ratios_alone() -> None:
     made = compare(document({"verify_tokens": tokens(8_000)}), document(cpu="Another CPU"))
     changes = {row.path: row.change for row in made.rows}
@@ -93,3 +103,20 @@ def test_headline_of_a_first_run_claims_nothing() -> None:
     change, text = words.headline(compare(document(), None), None)
     assert change is Change.NEW
     assert "No earlier run" in text
+
+
+def test_no_figure_changed_that_moved_less_than_a_peer() -> None:
+    def made(ours: float, peer: float) -> Document:
+        rates = {"keystead": ours, "pyjwt": 5_000.0, "joserfc": 5_000.0, "openssl": peer}
+        shown = {name: figure(rounds(rate), unit="per_second") for name, rate in rates.items()}
+        return document({"verify_tokens": {"question": "?", "run": run(), "per_second": shown}})
+
+    def change(peer: float) -> Change:
+        row = compare(made(8_000, peer), made(10_000, 5_000)).at(
+            "verify_tokens", ("per_second", "keystead")
+        )
+        assert row is not None
+        return row.change
+
+    assert change(5_000) is Change.SLOWER
+    assert change(3_800) is Change.SAME

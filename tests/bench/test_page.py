@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 import pytest
 
 from bench import words
-from bench.figures import walk
+from bench.figures import figure, walk
 from bench.page.document import page
 from bench.page.markup import style, tag
 from bench.results import Document
@@ -72,11 +72,20 @@ def test_every_figure_and_every_target_is_there() -> None:
     made = every_section()
     shown = texts(page(made, None))
     for result in made.results.values():
-        for path, figure in walk(result):
+        for path, found in walk(result):
             assert " ".join(path) in shown
-            assert words.figure(figure) in shown
+            assert words.figure(found) in shown
     for each in judge(made):
         assert {each.target.what, str(each.outcome)} <= shown
+
+
+def test_every_ratio_is_beside_its_target_or_among_the_others() -> None:
+    made = document({"verify_tokens": {**tokens(), "to_nobody": figure([7.5], unit="ratio")}})
+    targets = page(made, None).partition("Ratios without a target")
+    assert "2.00×" in targets[0]
+    others = targets[2].partition("</table>")[0]
+    assert "to_nobody" in others and "7.50×" in others
+    assert "keystead_to" not in others
 
 
 def test_every_section_is_drawn(whole: str) -> None:

@@ -60,12 +60,16 @@ def test_page_loads_without_an_error_or_a_request(opened: Browser) -> None:
 @pytest.mark.timeout(90)
 def test_phone_scrolls_in_one_direction(opened: Browser) -> None:
     assert opened.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
-    outside = (
-        "[...document.querySelectorAll('svg text')].filter(each => {"
-        " const box = each.getBoundingClientRect();"
-        f" return box.width && (box.left < 0 || box.right > {PHONE['width']}) }}).length"
-    )
-    assert opened.evaluate(outside) == 0
+
+
+@pytest.mark.timeout(90)
+def test_plots_words_stay_inside(opened: Browser) -> None:
+    outside = """[...document.querySelectorAll('figure svg text')].filter(each => {
+      const box = each.getBoundingClientRect();
+      const figure = each.closest('figure').getBoundingClientRect();
+      return box.left < figure.left || box.right > figure.right;
+    }).map(each => each.textContent)"""
+    assert opened.evaluate(outside) == []
 
 
 @pytest.mark.timeout(90)

@@ -73,3 +73,38 @@ def test_comparison_with_a_named_file(folder: Path) -> None:
 def test_comparison_with_nothing_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert program.main(["--compare"]) == 2
     assert "nothing to compare" in capsys.readouterr().err
+
+
+def test_bench_that_fails_leaves_the_others_and_ends_with_1(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(**_: object) -> dict[str, object]:
+        raise RuntimeError("a verification failed")
+
+    monkeypatch.setattr("bench.verify_tokens.run", fail)
+    monkeypatch.setattr("bench.idle_memory.run", lambda **_: memory(90))
+    assert program.main(["verify_tokens", "idle_memory"]) == 1
+    assert names(results.LATEST) == {"idle_memory"}
+    assert "verify_tokens did not run" in results.REPORT.read_text()
+    said = capsys.readouterr()
+    assert "a verification failed" in said.err
+    assert "failed, so that" in said.err
+    assert "No earlier run" in said.out
+
+
+def test_run_beside_an_earlier_one_says_whether_it_got_slower(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for mb, said in ((90, "No earlier run"), (180, "Slower: 1 of 1"), (180, "Not slower")):
+        monkeypatch.setattr("bench.idle_memory.run", lambda mb=mb, **_: memory(mb))
+        assert program.main(["idle_memory", "--rounds", "1"]) == 0
+        assert said in capsys.readouterr().out
+
+
+def test_json_is_of_what_was_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results.keep(document())
+    monkeypatch.setattr("bench.idle_memory.run", lambda **_: memory(90))
+    assert program.main(["idle_memory", "--json"]) == 0
+    assert set(json.loads(capsys.readouterr().out)["results"]) == {"idle_memory"}

@@ -18,6 +18,13 @@ def test_every_target_is_of_a_bench_and_of_one_figure() -> None:
     assert max(Counter((target.bench, target.path) for target in TARGETS).values()) == 1
 
 
+def test_targets_are_in_the_unit_of_their_figure() -> None:
+    made = document({"verify_tokens": tokens(), "idle_memory": memory(90)})
+    measured = [each for each in judge(made) if each.figure is not None]
+    assert len(measured) == 2
+    assert all(each.figure and each.figure.unit == each.target.unit for each in measured)
+
+
 def test_targets_of_a_group_stand_together() -> None:
     groups = [group for group, _ in groupby(TARGETS, key=lambda target: target.group)]
     assert len(groups) == len(set(groups))
