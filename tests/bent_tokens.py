@@ -20,7 +20,7 @@ from tests.ugly_json import Members, members_of, objects_in, ugly_values, writte
 
 NAMES = ("ES256", "ES384", "ES512", "EdDSA", "Ed25519", "RS256", "PS256")
 # How the issuer's keys are called: by their algorithm, or by what makes them unsuitable.
-KIDS = (*NAMES, "as EdDSA", "as RS256", "for PS256", "no operation", "schlüssel-é")
+KIDS = (*NAMES, "as EdDSA", "as RS256", "for PS256", "as ES384", "schlüssel-é")
 
 
 def issuer_jwks() -> dict[str, Any]:
@@ -30,7 +30,7 @@ def issuer_jwks() -> dict[str, Any]:
     keys.append(public_jwk("RS256", "issuer", kid="as RS256", alg="RS256").to_dict())
     keys.append(public_jwk("RS256", "issuer", kid="for PS256", alg="PS256").to_dict())
     verifies = {"key_ops": ["sign", "verify"]}
-    keys.append(public_jwk("ES256", "issuer", kid="no operation", alg="ES384").to_dict())
+    keys.append(public_jwk("ES256", "issuer", kid="as ES384", alg="ES384").to_dict())
     keys.append({**public_jwk("ES256", "issuer", kid="schlüssel-é").to_dict(), **verifies})
     return {"keys": keys}
 

@@ -1,4 +1,4 @@
-"""JSON objects as text that can be bent: members twice, escapes in names, any spelling of a number."""
+"""JSON objects as text that can be bent: members twice, escapes in names, numbers in any spelling."""
 
 import json
 from collections.abc import Callable, Iterable

@@ -8,6 +8,8 @@ int main(void) {
     test_p256_kernels();
     test_p256_limbs();
     test_p256_values();
+    test_token_parts();
+    test_tokens();
     test_verify();
     puts("ok");
     return 0;
