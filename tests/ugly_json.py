@@ -1,4 +1,4 @@
-"""JSON objects as text that can be bent: members twice, escapes in names, numbers in any spelling."""
+"""JSON objects as text that can be bent: members twice, escapes in names, ugly numbers."""
 
 import json
 from collections.abc import Callable, Iterable
