@@ -1,15 +1,14 @@
 """Requests that are good but for a few changes, made to the JSON text before it is signed.
 
-So members stand twice, names have escapes, numbers every spelling, and the signature is good all the
-same: every check is reached. ``random`` is anything with the methods of ``random.Random``, hypothesis'
-own included. The keys are those of ``jose_keys``: ``issuer`` signs tokens, ``holder`` proofs.
+So members stand twice, names have escapes, numbers every spelling, and the signature is good all
+the same: every check is reached. ``random`` is anything with the methods of ``random.Random``,
+hypothesis' own included. The keys are those of ``jose_keys``:
+``issuer`` signs tokens, ``holder`` proofs.
 """
 
 import json
-from collections.abc import Callable, Iterable
-from functools import cache
 from random import Random
-from typing import Any, TypeAlias
+from typing import Any
 
 from keystead.codec import base64url
 from keystead.jose import jws
@@ -17,14 +16,11 @@ from keystead.jose.dpop import access_token_hash
 from keystead.relying import RequestToVerify
 from tests.jose_keys import private_key, public_jwk, signature
 from tests.relying_tokens import AUDIENCE, ISSUER, NOW, RESULT, URL, claims, residency
-
-# An object as it will be written: its members in order, each name and value as JSON text, or an
-# object again.
-Members: TypeAlias = list[list[Any]]
+from tests.ugly_json import Members, members_of, objects_in, ugly_values, written
 
 NAMES = ("ES256", "ES384", "ES512", "EdDSA", "Ed25519", "RS256", "PS256")
 # How the issuer's keys are called: by their algorithm, or by what makes them unsuitable.
-KIDS = (*NAMES, "as EdDSA", "as RS256", "for PS256", "no operation", "schlüssel-é")
+KIDS = (*NAMES, "as EdDSA", "as RS256", "for PS256", "as ES384", "schlüssel-é")
 
 
 def issuer_jwks() -> dict[str, Any]:
@@ -34,71 +30,9 @@ def issuer_jwks() -> dict[str, Any]:
     keys.append(public_jwk("RS256", "issuer", kid="as RS256", alg="RS256").to_dict())
     keys.append(public_jwk("RS256", "issuer", kid="for PS256", alg="PS256").to_dict())
     verifies = {"key_ops": ["sign", "verify"]}
-    keys.append(public_jwk("ES256", "issuer", kid="no operation", alg="ES384").to_dict())
+    keys.append(public_jwk("ES256", "issuer", kid="as ES384", alg="ES384").to_dict())
     keys.append({**public_jwk("ES256", "issuer", kid="schlüssel-é").to_dict(), **verifies})
     return {"keys": keys}
-
-
-# --- JSON text ------------------------------------------------------------------------------------
-
-
-def members_of(value: dict[str, Any]) -> Members:
-    """The members of ``value``, objects within it as well."""
-    return [
-        [json.dumps(name), members_of(item) if isinstance(item, dict) else json.dumps(item)]
-        for name, item in value.items()
-    ]
-
-
-def written(members: Members, space: Callable[[], str] = str) -> str:
-    """The text of an object; ``space`` is asked for what stands between two parts of it."""
-    parts = [
-        f"{space()}{name}{space()}:{space()}"
-        f"{written(value, space) if isinstance(value, list) else value}{space()}"
-        for name, value in members
-    ]
-    return "{" + ",".join(parts) + "}"
-
-
-def objects_in(members: Members) -> list[Members]:
-    """The object and all within it."""
-    found = [members]
-    for _, value in members:
-        if isinstance(value, list):
-            found += objects_in(value)
-    return found
-
-
-def _strings_of_length(length: int) -> Iterable[str]:
-    yield '"' + "a" * length + '"'
-    yield '"' + "\\u0061" * length + '"' if length < 1_000 else '"' + "\\/" * length + '"'
-    yield '"' + "é" * length + '"'
-    yield '"' + "\\ud83d\\ude00" * length + '"' if length < 400 else '"' + "€" * length + '"'
-
-
-@cache
-def ugly_values() -> tuple[str, ...]:
-    """JSON values, and texts that are none, at and beyond every bound."""
-    values = [
-        *("null", "true", "false", "[]", "{}", "[[]]", "[{}]", '{"a":1,"a":2}', '{"sub":1}'),
-        *("0", "-0", "-0.0", "1", "2", "3", "3.0", "4", "-1", "1.5", "1e9", "1E+2", "2e0", "1e400"),
-        *("-1e400", "1e-400", "18e8", "1800000000.999", "1.8e9", f"{NOW}.0", f"{NOW}e-0"),
-        *("253402300799", "253402300800", "253402300799.0", "253402300799.5", "2534023007990e-1"),
-        *("9223372036854775807", "9223372036854775808", "-9223372036854775807"),
-        *("-9223372036854775808", "18446744073709551616", "123456789012345678901234567890"),
-        *("1." + "0" * 62, "1." + "0" * 63, "0." + "9" * 62, "0" * 19, "NaN", "-Infinity", "01"),
-        *("+1", ".5", "1.", "1e", "truth", "'a'", '"', '"a', "[1,]", "{,}", '{"a"}', "nul", ""),
-        *('""', '" "', '"a"', '"a b"', '"a  b"', '" a"', '"\\u0061"', '"\\u00e9"', '"é"', '"\\/"'),
-        *('"\\u0000"', '"a\\u0000b"', '"\\n"', '"\\u007f"', '"\x7f"', '"a\x7f\\u0061"', '"\x01"'),
-        *('"\\ud800"', '"\\udc00\\ud800"', '"\\ud83d\\ude00"', '"\\uD83D\\uDE0"', '"\\x61"', '"\u2028"'),
-        *('"\\ud800\\u0061"', '"\\\\"', '"\\""', '"a,b"', '"\U0001f600"', '["a","a"]', '["a",""]'),
-        *('["a",1]', '[null]', '["\\u0000"]', '["verify"]', '["sign"]', '[["verify"]]', '["\\u0076erify"]'),
-        *("[" * 13 + "]" * 13, "[" * 20 + "]" * 20, '"' + "[" * 20 + '"', '{"a":' * 14 + "1" + "}" * 14),
-    ]
-    for length in (32, 33, 42, 43, 44, 64, 65, 128, 129, 256, 257, 2_048, 2_049):
-        values += _strings_of_length(length)
-    values += ["[" + ",".join(['"a"'] * count) + "]" for count in (16, 17, 20, 21, 100, 101)]
-    return tuple(values)
 
 
 def _texts(*values: object) -> tuple[str, ...]:
@@ -106,23 +40,53 @@ def _texts(*values: object) -> tuple[str, ...]:
 
 
 _DATES = (0, NOW - 60, NOW - 6, NOW - 5, NOW, NOW + 4, NOW + 5, NOW + 6, NOW + 300, NOW + 999)
-_PUBLIC = ("kty", "crv", "x", "y", "n", "e", "d", "p", "q", "dp", "dq", "qi", "oth", "k", "alg", "use")
+_PUBLIC = (
+    "kty",
+    "crv",
+    "x",
+    "y",
+    "n",
+    "e",
+    "d",
+    "p",
+    "q",
+    "dp",
+    "dq",
+    "qi",
+    "oth",
+    "k",
+    "alg",
+    "use",
+)
 # What is worth trying for a member of this name, beside what is ugly for any.
 FITTING: dict[str, tuple[str, ...]] = {
     "alg": _texts(*NAMES, "none", "HS256", "es256", "RSA-OAEP"),
-    "typ": _texts("at+jwt", "application/at+jwt", "APPLICATION/AT+JWT", "dpop+jwt", "Application/DPoP+JWT")
-    + _texts("application/application/dpop+jwt", "JWT", "at+jwt ", "ap\u212aplication/at+jwt", "İ", "applıcation/at+jwt"),
+    "typ": _texts(
+        "at+jwt", "application/at+jwt", "APPLICATION/AT+JWT", "dpop+jwt", "Application/DPoP+JWT"
+    )
+    + _texts(
+        "application/application/dpop+jwt",
+        "JWT",
+        "at+jwt ",
+        "ap\u212aplication/at+jwt",
+        "İ",
+        "applıcation/at+jwt",
+    ),
     "kid": _texts(*KIDS, "token-1", "unknown", "k" * 256, "é" * 256, "😀" * 256),
-    "iss": _texts(ISSUER, ISSUER + "/", ISSUER.upper()) + ('"https:\\/\\/issuer.example"',),
+    "iss": (*_texts(ISSUER, ISSUER + "/", ISSUER.upper()), '"https:\\/\\/issuer.example"'),
     "aud": _texts(AUDIENCE, [AUDIENCE], ["other", AUDIENCE], ["other"], [], "other", [AUDIENCE, 1])
     + _texts([AUDIENCE] * 20, [AUDIENCE] * 21, [AUDIENCE, ""], [AUDIENCE, "a" * 2_049]),
-    "scope": _texts("orders:read", "orders:read orders:list", "orders:list", "orders:read ", "orders:rea")
+    "scope": _texts(
+        "orders:read", "orders:read orders:list", "orders:list", "orders:read ", "orders:rea"
+    )
     + _texts('a"b', "a\\b", "a\tb", "a" * 4_096, "a" * 4_097, "orders:readorders:list", "é"),
     "exp": _texts(*_DATES, NOW + 290, NOW + 291, NOW - 10, NOW - 11),
     "aal": _texts(0, 1, 2, 3, 4, 2.0),
     "acr": _texts("phrh", "phr", "é"),
     "jkt": _texts(RESULT, "A" * 42, "A" * 44, "A" * 42 + "B", "A" * 42 + "é", "a+" + "A" * 41),
-    "kind": _texts("tpm2", "aws-nitro", "sev-snp", "tdx", "azure-cvm", "maa", "app-attest", "oidc", "sgx"),
+    "kind": _texts(
+        "tpm2", "aws-nitro", "sev-snp", "tdx", "azure-cvm", "maa", "app-attest", "oidc", "sgx"
+    ),
     "protection": _texts("non-exportable", "measured-code", "none", "None", "nonE"),
     "freshness": _texts("challenged", "bearer", "fresh"),
     "policy": _texts("servers/3", "servers/2", "é" * 2_048),
@@ -150,11 +114,28 @@ def _points() -> tuple[str, ...]:
     """Coordinates, most of them no good: y of Ed25519 in little-endian order, and lengths."""
     prime = 2**255 - 19
     small = 0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826
-    ys = [0, 1, 2, 3, small, prime - small, prime - 2, prime - 1, prime, prime + 1, 2**255 - 1, 2**248]
-    encoded = [base64url.encode((y | top << 255).to_bytes(32, "little")) for y in ys for top in (0, 1)]
+    ys = [
+        0,
+        1,
+        2,
+        3,
+        small,
+        prime - small,
+        prime - 2,
+        prime - 1,
+        prime,
+        prime + 1,
+        2**255 - 1,
+        2**248,
+    ]
+    encoded = [
+        base64url.encode((y | top << 255).to_bytes(32, "little")) for y in ys for top in (0, 1)
+    ]
     lengths = [base64url.encode(bytes(size)) for size in (0, 1, 31, 32, 33, 47, 48, 49, 65, 66, 67)]
     encoded += [base64url.encode(b"\xff" * size) for size in (32, 48, 66)]
-    return _texts(*encoded, *lengths, "A", "AA==", "A" * 42 + "B", "é" * 43, "A" * 42 + "+", "A" * 42 + " ")
+    return _texts(
+        *encoded, *lengths, "A", "AA==", "A" * 42 + "B", "é" * 43, "A" * 42 + "+", "A" * 42 + " "
+    )
 
 
 FITTING["x"] = FITTING["y"] = _points()
@@ -166,12 +147,42 @@ FITTING["n"] = _texts(
 
 def _urls() -> tuple[str, ...]:
     host = "https://api.example"
-    same = ["HTTPS://API.example:443/orders", host + "/./orders", host + "/%6frders", host + ":/orders"]
+    same = [
+        "HTTPS://API.example:443/orders",
+        host + "/./orders",
+        host + "/%6frders",
+        host + ":/orders",
+    ]
     same += [host + "/x/../orders?q=1#f", host + "/orders?", host + "/a/b/%2e%2E/../orders"]
-    other = [host, host + "/", host + "/Orders", host + "/orders/", host + "//orders", host + ":0/orders"]
-    other += [host + ":65536/", host + ":00443/orders", "http://api.example/orders", "ftp://api.example/"]
-    other += ["https://u@api.example/orders", "https://[::1]/orders", "https://é/", host + "/é", host + "/%"]
-    other += [host + "/%2G", host + "/orders#a#b", "", "a", host + "/" + "a/../" * 405, host + "/.."]
+    other = [
+        host,
+        host + "/",
+        host + "/Orders",
+        host + "/orders/",
+        host + "//orders",
+        host + ":0/orders",
+    ]
+    other += [
+        host + ":65536/",
+        host + ":00443/orders",
+        "http://api.example/orders",
+        "ftp://api.example/",
+    ]
+    other += [
+        "https://u@api.example/orders",
+        "https://[::1]/orders",
+        "https://é/",
+        host + "/é",
+        host + "/%",
+    ]
+    other += [
+        host + "/%2G",
+        host + "/orders#a#b",
+        "",
+        "a",
+        host + "/" + "a/../" * 405,
+        host + "/..",
+    ]
     other += [host + "/" + "a" * 2_028, host + "/" + "a" * 2_029, "https:// /", host + "/orders\n"]
     return tuple(same + other)
 
@@ -186,7 +197,11 @@ FITTING["htu"] = _texts(*URLS)
 def _escaped(random: Random, name: str) -> str:
     text = json.loads(name)
     at = random.randrange(len(text)) if text else 0
-    return json.dumps(text[:at])[:-1] + "".join(f"\\u{ord(c):04x}" for c in text[at : at + 1]) + json.dumps(text[at + 1 :])[1:]
+    return (
+        json.dumps(text[:at])[:-1]
+        + "".join(f"\\u{ord(c):04x}" for c in text[at : at + 1])
+        + json.dumps(text[at + 1 :])[1:]
+    )
 
 
 def _replace(random: Random, members: Members, at: int) -> None:
@@ -209,7 +224,22 @@ def _escape(random: Random, members: Members, at: int) -> None:
 
 
 def _add(random: Random, members: Members, at: int) -> None:
-    name = random.choice((*FITTING, *_PUBLIC, "crit", "b64", "zip", "enc", "nonce", "act", "sub", "x5t#S256", "é", ""))
+    name = random.choice(
+        (
+            *FITTING,
+            *_PUBLIC,
+            "crit",
+            "b64",
+            "zip",
+            "enc",
+            "nonce",
+            "act",
+            "sub",
+            "x5t#S256",
+            "é",
+            "",
+        )
+    )
     value = random.choice(FITTING.get(name) or ugly_values())
     members.insert(random.randrange(len(members) + 1), [json.dumps(name), value])
 
@@ -273,7 +303,13 @@ def bent_proof(random: Random, token: str, *, holder: str, changes: int) -> str:
     jwk = dict(public_jwk(holder).members)
     header = members_of({"typ": "dpop+jwt", "alg": holder, "jwk": jwk})
     ath = access_token_hash(token) if token.isascii() else RESULT
-    named = {"jti": f"proof-{random.randrange(1_000)}", "htm": "GET", "htu": URL, "iat": NOW, "ath": ath}
+    named = {
+        "jti": f"proof-{random.randrange(1_000)}",
+        "htm": "GET",
+        "htu": URL,
+        "iat": NOW,
+        "ath": ath,
+    }
     payload = members_of(named)
     if random.random() < 0.2:
         payload.append(['"nonce"', random.choice(('"good"', '"bad"', '""'))])
@@ -296,7 +332,19 @@ def _sent(random: Random, proof: str) -> Any:
     if random.random() < 0.9:
         return proof
     two = f"{proof}, {proof}"
-    many: tuple[Any, ...] = ([proof], (proof,), [], (), "", [""], None, [proof, proof], two, [two], ["", ""])
+    many: tuple[Any, ...] = (
+        [proof],
+        (proof,),
+        [],
+        (),
+        "",
+        [""],
+        None,
+        [proof, proof],
+        two,
+        [two],
+        ["", ""],
+    )
     return random.choice((*many, Text(proof), [Text(proof)], "é", "é,é", "é" * 8_193, "a" * 8_193))
 
 
@@ -306,11 +354,17 @@ def bent_request(random: Random) -> RequestToVerify:
     of_token = random.choice((0, 0, 1, 1, 2, 3))
     token = bent_token(random, holder=holder, changes=of_token)
     if random.random() < 0.05:
-        token = random.choice((damaged(random, token), Text(token), token + "=", token.replace(".", "..")))
+        token = random.choice(
+            (damaged(random, token), Text(token), token + "=", token.replace(".", ".."))
+        )
     of_proof = random.choice((0, 1, 1, 2, 3) if of_token == 0 else (0, 0, 1))
     proof = bent_proof(random, token, holder=holder, changes=of_proof)
     if random.random() < 0.05:
         proof = damaged(random, proof)
-    method = random.choice(("GET", Text("GET"), "get", "GÉT", "G\ud800", "")) if random.random() < 0.05 else "GET"
+    method = (
+        random.choice(("GET", Text("GET"), "get", "GÉT", "G\ud800", ""))
+        if random.random() < 0.05
+        else "GET"
+    )
     url = random.choice((*URLS, "https://a\ud800/")) if random.random() < 0.1 else URL
     return RequestToVerify(token=token, proof=_sent(random, proof), method=method, url=url)

@@ -30,6 +30,8 @@ void test_p256_kernels(void);
 void test_p256_limbs(void);
 void test_p256_values(void);
 void test_replay(void);
+void test_token_parts(void);
+void test_tokens(void);
 void test_verify(void);
 
 #endif

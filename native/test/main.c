@@ -15,6 +15,8 @@ int main(void) {
     test_p256_limbs();
     test_p256_values();
     test_replay();
+    test_token_parts();
+    test_tokens();
     test_verify();
     test_mb_emsa();
     test_mb_library(); /* and from here on it is loaded */

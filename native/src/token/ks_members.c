@@ -1,6 +1,5 @@
 #include "ks_members.h"
 
-#include <math.h>
 #include <string.h>
 
 int ks_text_is(ks_view text, ks_name name) {
@@ -71,11 +70,11 @@ ks_reason ks_member_integer(const ks_json *document, size_t at, int64_t least, i
 ks_reason ks_member_date(const ks_json *document, size_t at, int64_t *date) {
     const ks_json_value *value = &document->values[at];
     if (value->kind == KS_JSON_NUMBER) {
-        /* The bound is below 2^53, so every double up to it is exact, and its floor an int64. */
+        /* The bound is below 2^53, so it is exact; of what is not negative, C's conversion is the floor. */
         if (!(value->as.number >= 0 && value->as.number <= (double)KS_MAX_NUMERIC_DATE)) {
             return KS_R_MALFORMED;
         }
-        *date = (int64_t)floor(value->as.number);
+        *date = (int64_t)value->as.number;
         return KS_R_NONE;
     }
     return ks_member_integer(document, at, 0, KS_MAX_NUMERIC_DATE, date);
