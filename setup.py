@@ -1,6 +1,8 @@
 """Builds the native engine; everything else about the project is in pyproject.toml."""
 
+import os
 import platform
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from setuptools import Extension, setup
@@ -64,7 +66,8 @@ class BuildEngine(build_ext):
         if not (self.force or newer_group(CORE_FILES, target, "newer")):
             return
         sources = [path for path in CORE_FILES if path.endswith(".c")]
-        objects = [made for source in sources for made in self._compile(source)]
+        with ThreadPoolExecutor(os.cpu_count()) as pool:  # half a minute of compiling, a core each
+            objects = [made for each in pool.map(self._compile, sources) for made in each]
         self.compiler.link_shared_object(
             objects, target, libraries=["crypto"], extra_postargs=[f"-Wl,-soname,{LIBRARY_FILE}"]
         )

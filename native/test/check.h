@@ -25,7 +25,6 @@ void test_kernel_cache(void);
 void test_mb(void);
 void test_mb_emsa(void);
 void test_mb_library(void);
-void test_p256_cache(void);
 void test_p256_kernels(void);
 void test_p256_limbs(void);
 void test_p256_values(void);

@@ -47,7 +47,16 @@ def test_verdicts_do_not_depend_on_the_path(engine: str) -> None:
     if path_taken(engine)[0] != engine:
         pytest.skip(f"this CPU does not run the path {engine}")
     suites = run(
-        *("-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "es256 or eddsa or ed25519", *SUITES),
+        *(
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "-k",
+            "es256 or eddsa or ed25519",
+            *SUITES,
+        ),
         engine=engine,
     )
     assert suites.returncode == 0, suites.stdout
