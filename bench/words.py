@@ -49,7 +49,7 @@ def label(row: Compared) -> str:
 
 
 def headline(comparison: Comparison, before: Document | None) -> tuple[Change, str]:
-    """The one line that says whether this build got slower."""
+    """The one line that says whether this build got slower; NEW where nobody can tell."""
     if before is None:
         return Change.NEW, "No earlier run to compare with: this one is kept for the next."
     if not comparison.judged:
@@ -69,12 +69,15 @@ def headline(comparison: Comparison, before: Document | None) -> tuple[Change, s
         )
     if faster:
         best = faster[0]
-        return Change.FASTER, (
+        return Change.NEW if doubt else Change.FASTER, (
             f"Not slower: {len(faster)} {of_all} got faster, most {label(best)} "
             f"({percent(best.gain or 1)}), and none slower.{doubt}"
         )
     noise = f"±{comparison.noise * 100:.0f} % for half of them"
-    return Change.SAME, f"Not slower: none {of_all} changed beyond the noise, {noise}.{doubt}"
+    return (
+        Change.NEW if doubt else Change.SAME,
+        f"Not slower: none {of_all} changed beyond the noise, {noise}.{doubt}",
+    )
 
 
 def beside(comparison: Comparison, before: Document) -> str:
