@@ -45,6 +45,9 @@ class Change(StrEnum):
     """The other run has none of that name, or no comparison would mean anything."""
 
 
+JUDGED = frozenset({Change.FASTER, Change.SAME, Change.SLOWER})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compared:
     """A figure of this run and, where there is one, of the other."""
@@ -92,7 +95,13 @@ class Comparison:
     @property
     def judged(self) -> int:
         """How many figures were compared."""
-        return sum(row.change in (Change.FASTER, Change.SAME, Change.SLOWER) for row in self.rows)
+        return sum(row.change in JUDGED for row in self.rows)
+
+    @property
+    def noise(self) -> float:
+        """What half of the figures that were compared would have had to change to be noticed."""
+        thresholds = [row.threshold for row in self.rows if row.change in JUDGED]
+        return statistics.median(thresholds) if thresholds else 0.0
 
     def at(self, bench: str, path: tuple[str, ...]) -> Compared | None:
         """The row of one figure."""

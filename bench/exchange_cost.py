@@ -78,7 +78,7 @@ def measure(installation: Installation, requests: list[bytes]) -> dict[str, floa
         "store_us": each_us[STORE_THREAD],
         "rest_us": apart - each_us[STORE_THREAD],
         "tpm_thread_us": each_us[TPM_THREAD],
-        "per_second": len(requests) / answers.seconds,
+        "wall_per_second": len(requests) / answers.seconds,
     }
 
 
@@ -109,7 +109,8 @@ def cpu_us(work: Callable[[], object]) -> float:
 def figures_of(rounds: list[dict[str, float]]) -> dict[str, object]:
     return {
         name: figure(
-            [each[name] for each in rounds], unit="per_second" if name == "per_second" else "us"
+            [each[name] for each in rounds],
+            unit="per_second" if name == "wall_per_second" else "us",
         )
         for name in rounds[0]
     }

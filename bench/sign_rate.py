@@ -65,7 +65,7 @@ async def _run(chance: random.Random, rounds: int) -> dict[str, object]:
         "question": question,
         "callers": CALLERS,
         "signatures_a_round": SIGNATURES,
-        "per_second": figures(rates, unit="per_second"),
+        "wall_per_second": figures(rates, unit="per_second"),
         "to_raw_socket": {name: ratio(rates, name, "raw_socket") for name in ("device", "keyring")},
     }
 

@@ -8,6 +8,9 @@ from bench.results import Document
 
 UNIT_WORDS = {"per_second": "/s", "ratio": "×", "us": " µs", "ms": " ms", "mb": " MB"}
 
+MUCH_NOISE = 0.25
+NOISY = " But the machine was too busy to tell: run it again on a quiet one."
+
 _THOUSAND = 1_000
 
 
@@ -46,7 +49,7 @@ def label(row: Compared) -> str:
 
 
 def headline(comparison: Comparison, before: Document | None) -> tuple[Change, str]:
-    """The one line that says whether this build got slower."""
+    """The one line that says whether this build got slower; NEW where nobody can tell."""
     if before is None:
         return Change.NEW, "No earlier run to compare with: this one is kept for the next."
     if not comparison.judged:
@@ -57,19 +60,24 @@ def headline(comparison: Comparison, before: Document | None) -> tuple[Change, s
     slower, faster = comparison.of(Change.SLOWER), comparison.of(Change.FASTER)
     of_all = f"of {comparison.judged} figures that were compared"
     also = f"; {len(faster)} got faster" if faster else ""
+    doubt = NOISY if comparison.noise > MUCH_NOISE else ""
     if slower:
         worst = slower[0]
         return Change.SLOWER, (
             f"Slower: {len(slower)} {of_all}, worst {label(worst)} "
-            f"({percent(worst.gain or 1)}){also}."
+            f"({percent(worst.gain or 1)}){also}.{doubt}"
         )
     if faster:
         best = faster[0]
-        return Change.FASTER, (
+        return Change.NEW if doubt else Change.FASTER, (
             f"Not slower: {len(faster)} {of_all} got faster, most {label(best)} "
-            f"({percent(best.gain or 1)}), and none slower."
+            f"({percent(best.gain or 1)}), and none slower.{doubt}"
         )
-    return Change.SAME, f"Not slower: none {of_all} changed by more than the noise."
+    noise = f"±{comparison.noise * 100:.0f} % for half of them"
+    return (
+        Change.NEW if doubt else Change.SAME,
+        f"Not slower: none {of_all} changed beyond the noise, {noise}.{doubt}",
+    )
 
 
 def beside(comparison: Comparison, before: Document) -> str:

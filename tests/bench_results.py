@@ -70,7 +70,7 @@ def every_section() -> Document:
         "verify_batch": {"cases": {"es256_one_key": {"per_second": rate}}},
         "batch_size": {"batches": curve, "threads": wall},
         "token_stages": {"cases": {"es256_one_key": stages}},
-        "sign_rate": {"per_second": {"raw_socket": part, "device": part}},
+        "sign_rate": {"wall_per_second": {"raw_socket": part, "device": part}},
         "appraise_nitro": {
             "per_second": {
                 **rate,

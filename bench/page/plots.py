@@ -117,7 +117,7 @@ def signing(document: Document) -> Iterator[Plot]:
     yield from _rates(
         "Signatures by the TPM",
         "Eight callers through the service's queue, beside one bare socket of the same swtpm.",
-        result.get("per_second"),
+        result.get("wall_per_second"),
     )
 
 

@@ -79,7 +79,7 @@ def _meter(part: float) -> Markup:
 
 def changes(rows: Sequence[Compared], *, caption: str) -> Markup:
     """Figures beside what they were."""
-    columns = ("figure", "before", "now", "change", "noise", "outcome")
+    columns = ("figure", "before", "now", "moved", "noise", "outcome")
     head = tag("tr", *(_stacked_column(name) for name in columns), role="row")
     body = tag("tbody", *map(_changed_row, rows), role="rowgroup")
     return _stacks(caption, head, [body])
@@ -105,7 +105,7 @@ def _stacks(name: str, head: Markup, bodies: Sequence[Markup]) -> Markup:
 
 
 def _stacked_column(name: str) -> Markup:
-    numbers = name in ("demand", "measured", "before", "now", "noise")
+    numbers = name in ("demand", "measured", "before", "now", "moved", "noise")
     return tag("th", name, scope="col", role="columnheader", class_="number" if numbers else None)
 
 

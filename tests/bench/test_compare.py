@@ -99,6 +99,14 @@ def test_headline_says_that_nothing_got_slower(ours: float, change: Change, star
     assert text.startswith(start)
 
 
+def test_headline_doubts_a_comparison_on_a_busy_machine() -> None:
+    before = document()
+    busy = compare(document({"verify_tokens": tokens(around=WILD)}), before)
+    assert words.headline(busy, before)[1].endswith(words.NOISY)
+    quiet = compare(document(), before)
+    assert not words.headline(quiet, before)[1].endswith(words.NOISY)
+
+
 def test_headline_of_a_first_run_claims_nothing() -> None:
     change, text = words.headline(compare(document(), None), None)
     assert change is Change.NEW

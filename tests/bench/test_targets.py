@@ -3,10 +3,13 @@
 from collections import Counter
 from itertools import groupby
 
+import pytest
+
 from bench.__main__ import BENCHES
+from bench.figures import figure
 from bench.results import Document
 from bench.targets import TARGETS, Judged, Outcome, judge
-from tests.bench_results import document, memory, tokens
+from tests.bench_results import document, memory, run, tokens
 
 
 def judged(made: Document, what: str) -> Judged:
@@ -65,3 +68,20 @@ def test_peer_that_is_missing_is_named() -> None:
     made = document({"verify_tokens": {**tokens(), "missing": {"python_jose": "no registry"}}})
     found = judged(made, "ES256, to python-jose")
     assert (found.outcome, found.why) == (Outcome.NOT_MEASURED, "python_jose: no registry")
+
+
+@pytest.mark.parametrize(
+    ("rounds", "outcome"),
+    [
+        ([0.9, 1.0, 1.1], Outcome.MET),
+        ([1.9, 2.0, 2.1], Outcome.MISSED),
+        ([-20.0, -15.0, 9.0], Outcome.NOT_MEASURED),
+    ],
+)
+def test_difference_that_drowns_in_noise_is_not_measured(
+    rounds: list[float], outcome: Outcome
+) -> None:
+    more = figure(rounds, unit="us")
+    made = document({"batch_rpc": {"question": "?", "run": run(), "more_a_token_us": more}})
+    what = "a token over VerifyBatch, more than in the process; batches of 1,024"
+    assert judged(made, what).outcome is outcome
