@@ -29,9 +29,9 @@ from keystead.jose.dpop import open_proof
 from keystead.jose.jwt import parse_claims
 from keystead.model import VerifiedToken
 from keystead.relying.checks import Checks, RequestToVerify
-from keystead.relying.claims import check_claims
 from keystead.relying.replay import ReplayMemory
 from keystead.relying.steps import Step
+from keystead.relying.verified import verified_token
 
 # A few megabytes of tokens, and under a second on one core.
 MAX_BATCH = min(4_096, _native.MAX_TOKENS)
@@ -85,7 +85,7 @@ class BatchResult:
 
     def __getitem__(self, index: int) -> VerifiedToken:
         if self.ok[index]:
-            return self._explain.token(self.claims(index))
+            return verified_token(self.claims(index))
         raise self._detailed(index)
 
     def reason(self, index: int) -> Reason | None:
@@ -163,10 +163,6 @@ class _Explanation:
         self._tokens = tokens
         self._requests = requests
         self._now = now
-
-    def token(self, claims: Mapping[str, JSON]) -> VerifiedToken:
-        """What the claims of an item say that passed: the readable checks read them."""
-        return check_claims(claims, rules=self._checks.rules, now=self._now)
 
     def error(self, index: int) -> KeysteadError:
         error = _error_of(self._batch, index)

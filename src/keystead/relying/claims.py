@@ -1,4 +1,4 @@
-"""The claims of a delegated access token, from JSON to a ``VerifiedToken``, one check a function.
+"""The claims of a delegated access token, one check a function.
 
 Source: RFC 9068 §2.2 and §4 (access tokens), RFC 8693 §4.1 (``act``), RFC 7800 and RFC 9449 §6
 (``cnf``). What a claim must be for one API (its scopes, its AAL) is in
@@ -17,17 +17,9 @@ from keystead.codec import json
 from keystead.codec.json import JSON
 from keystead.errors import Malformed, Reason, TokenRejected
 from keystead.jose.jwt import find_date
-from keystead.model import (
-    Actor,
-    EvidenceKind,
-    Freshness,
-    Jkt,
-    Protection,
-    Residency,
-    ResultId,
-    VerifiedToken,
-)
+from keystead.model import EvidenceKind, Freshness, Protection, VerifiedToken
 from keystead.relying.steps import Step
+from keystead.relying.verified import verified_token
 
 # Longer chains are nobody's delegation; RFC 8693 sets no bound.
 MAX_ACT_DEPTH = 8
@@ -81,49 +73,31 @@ class TokenRules:
 
 def check_claims(claims: Mapping[str, JSON], *, rules: TokenRules, now: int) -> VerifiedToken:
     """Steps 6 to 15. Raises ``TokenRejected`` with its reason and step."""
-    issuer = check_issuer(claims, rules.issuer)
-    audience = check_audience(claims, rules.audience)
+    latest = now + rules.leeway_s
+    check_issuer(claims, rules.issuer)
+    check_audience(claims, rules.audience)
     issued_at, expires_at = check_times(claims, now=now, leeway_s=rules.leeway_s)
     check_lifetime(issued_at, expires_at, rules.max_lifetime_s)
-    user, client_id, jti, txn = check_identities(claims)
-    actor = check_actor(claims)
-    scopes = check_scope(claims)
-    aal, acr, amr, auth_time = check_authentication(claims, latest=now + rules.leeway_s)
+    check_identities(claims)
+    check_actor(claims)
+    check_scope(claims)
+    check_authentication(claims, latest=latest)
     confirmation = check_confirmation(claims, dpop_required=rules.dpop_required)
-    return VerifiedToken(
-        user=user,
-        issuer=issuer,
-        client_id=client_id,
-        agent=actor.sub if actor is not None else client_id,
-        actor=actor,
-        scopes=scopes,
-        audience=audience,
-        aal=aal,
-        acr=acr,
-        amr=amr,
-        auth_time=auth_time,
-        residency=check_residency(confirmation, latest=now + rules.leeway_s),
-        jkt=Jkt(json.get_str(confirmation, "jkt")) if confirmation else None,
-        jti=jti,
-        txn=txn,
-        issued_at=issued_at,
-        expires_at=expires_at,
-    )
+    check_residency(confirmation, latest=latest)
+    return verified_token(claims)
 
 
-def check_issuer(claims: Mapping[str, JSON], issuer: str) -> str:
+def check_issuer(claims: Mapping[str, JSON], issuer: str) -> None:
     """``iss`` is exactly ours, character by character (RFC 9068 §4)."""
     if _get(json.get_str, claims, "iss", step=Step.ISSUER) != issuer:
         raise TokenRejected(Reason.ISSUER_MISMATCH, "iss is another issuer's", step=Step.ISSUER)
-    return issuer
 
 
-def check_audience(claims: Mapping[str, JSON], audience: str) -> tuple[str, ...]:
+def check_audience(claims: Mapping[str, JSON], audience: str) -> None:
     """``aud`` names us; it may name others too (RFC 9068 §4)."""
     found = _get(json.find_str_or_list, claims, "aud", step=Step.AUDIENCE, max_items=MAX_AUDIENCES)
     if found is None or audience not in found:
         raise TokenRejected(Reason.AUDIENCE_MISMATCH, f"aud {found!r}", step=Step.AUDIENCE)
-    return found
 
 
 def check_times(claims: Mapping[str, JSON], *, now: int, leeway_s: int) -> tuple[int, int]:
@@ -150,18 +124,16 @@ def check_lifetime(issued_at: int, expires_at: int, max_lifetime_s: int) -> None
         )
 
 
-def check_identities(claims: Mapping[str, JSON]) -> tuple[str, str, str, str | None]:
+def check_identities(claims: Mapping[str, JSON]) -> None:
     """``sub``, ``client_id``, ``jti`` (RFC 9068 §2.2 requires them) and ``txn``, if any."""
     step = Step.IDENTITIES
-    return (
-        _get(json.get_str, claims, "sub", step=step),
-        _get(json.get_str, claims, "client_id", step=step),
-        _get(json.get_str, claims, "jti", step=step, max_chars=MAX_JTI_CHARS),
-        _find(json.find_str, claims, "txn", step=step, max_chars=MAX_JTI_CHARS),
-    )
+    _get(json.get_str, claims, "sub", step=step)
+    _get(json.get_str, claims, "client_id", step=step)
+    _get(json.get_str, claims, "jti", step=step, max_chars=MAX_JTI_CHARS)
+    _find(json.find_str, claims, "txn", step=step, max_chars=MAX_JTI_CHARS)
 
 
-def check_actor(claims: Mapping[str, JSON]) -> Actor | None:
+def check_actor(claims: Mapping[str, JSON]) -> None:
     """``act``: every actor in the chain has a ``sub``, and the chain ends (RFC 8693 §4.1)."""
     links: list[Mapping[str, JSON]] = []
     link = _find(json.find_object, claims, "act", step=Step.ACTOR)
@@ -172,39 +144,28 @@ def check_actor(claims: Mapping[str, JSON]) -> Actor | None:
             )
         links.append(link)
         link = _find(json.find_object, link, "act", step=Step.ACTOR)
-    actor: Actor | None = None
     for members in reversed(links):
-        actor = Actor(
-            sub=_get(json.get_str, members, "sub", step=Step.ACTOR, within="act."),
-            iss=_find(json.find_str, members, "iss", step=Step.ACTOR),
-            attestation=_find(json.find_str, members, "attestation", step=Step.ACTOR),
-            act=actor,
-        )
-    return actor
+        _get(json.get_str, members, "sub", step=Step.ACTOR, within="act.")
+        _find(json.find_str, members, "iss", step=Step.ACTOR)
+        _find(json.find_str, members, "attestation", step=Step.ACTOR)
 
 
-def check_scope(claims: Mapping[str, JSON]) -> tuple[str, ...]:
+def check_scope(claims: Mapping[str, JSON]) -> None:
     """``scope``, where there is one, is one string as RFC 6749 §3.3 spells it."""
     scope = _find(json.find_str, claims, "scope", step=Step.SCOPE, max_chars=MAX_SCOPE_CHARS)
-    if scope is None:
-        return ()
-    if not _SCOPE.fullmatch(scope):
+    if scope is not None and not _SCOPE.fullmatch(scope):
         raise TokenRejected(Reason.CLAIM_INVALID, "scope is not RFC 6749's", step=Step.SCOPE)
-    return tuple(scope.split(" "))
 
 
-def check_authentication(
-    claims: Mapping[str, JSON], *, latest: int
-) -> tuple[int | None, str | None, tuple[str, ...], int | None]:
+def check_authentication(claims: Mapping[str, JSON], *, latest: int) -> None:
     """``aal``, ``acr``, ``amr`` and ``auth_time``, as far as they are there."""
     step = Step.AUTHENTICATION
-    aal = _find(json.find_int, claims, "aal", step=step, minimum=1, maximum=MAX_AAL)
-    acr = _find(json.find_str, claims, "acr", step=step)
-    amr = _find(json.find_str_list, claims, "amr", step=step, max_items=MAX_AMR_VALUES)
+    _find(json.find_int, claims, "aal", step=step, minimum=1, maximum=MAX_AAL)
+    _find(json.find_str, claims, "acr", step=step)
+    _find(json.find_str_list, claims, "amr", step=step, max_items=MAX_AMR_VALUES)
     auth_time = _find(find_date, claims, "auth_time", step=step)
     if auth_time is not None and auth_time > latest:
         raise TokenRejected(Reason.CLAIM_INVALID, "auth_time is in the future", step=step)
-    return aal, acr, amr or (), auth_time
 
 
 def check_confirmation(
@@ -224,31 +185,27 @@ def check_confirmation(
     return confirmation
 
 
-def check_residency(confirmation: Mapping[str, JSON] | None, *, latest: int) -> Residency | None:
+def check_residency(confirmation: Mapping[str, JSON] | None, *, latest: int) -> None:
     """``cnf.residency`` is complete, and claims nothing that its kind cannot prove."""
     step = Step.RESIDENCY
     if confirmation is None:
-        return None
+        return
     members = _find(json.find_object, confirmation, "residency", step=step)
     if members is None:
-        return None
-    residency = Residency(
-        kind=_choice(EvidenceKind, members, "kind"),
-        protection=_choice(Protection, members, "protection"),
-        hardware=_get(json.get_bool, members, "hardware", step=step, within="residency."),
-        verified_at=_get(json.get_int, members, "verified_at", step=step, within="residency."),
-        freshness=_choice(Freshness, members, "freshness"),
-        policy=_get(json.get_str, members, "policy", step=step, within="residency."),
-        result=ResultId(_thumbprint(members, "result", step=step)),
-    )
-    if residency.protection not in PROVABLE[residency.kind]:
+        return
+    kind = _choice(EvidenceKind, members, "kind")
+    protection = _choice(Protection, members, "protection")
+    hardware = _get(json.get_bool, members, "hardware", step=step, within="residency.")
+    verified_at = _get(json.get_int, members, "verified_at", step=step, within="residency.")
+    _choice(Freshness, members, "freshness")
+    _get(json.get_str, members, "policy", step=step, within="residency.")
+    _thumbprint(members, "result", step=step)
+    if protection not in PROVABLE[kind]:
         raise TokenRejected(Reason.CLAIM_INVALID, "residency its kind cannot prove", step=step)
-    unprotected = residency.protection is Protection.NONE
-    if residency.hardware and unprotected and residency.kind not in HARDWARE_ALONE:
+    if hardware and protection is Protection.NONE and kind not in HARDWARE_ALONE:
         raise TokenRejected(Reason.CLAIM_INVALID, "hardware its kind cannot show", step=step)
-    if residency.verified_at > latest:
+    if verified_at > latest:
         raise TokenRejected(Reason.CLAIM_INVALID, "verified_at is in the future", step=step)
-    return residency
 
 
 def _get(
@@ -292,8 +249,7 @@ def _choice(choices: type[_E], members: Mapping[str, JSON], name: str) -> _E:
         ) from error
 
 
-def _thumbprint(members: Mapping[str, JSON], name: str, *, step: Step) -> str:
+def _thumbprint(members: Mapping[str, JSON], name: str, *, step: Step) -> None:
     text = _get(json.get_str, members, name, step=step)
     if not _SHA256.fullmatch(text):
         raise TokenRejected(Reason.CLAIM_INVALID, f"{name} is not a SHA-256", step=step)
-    return text
