@@ -1,7 +1,7 @@
 """A ``VerifiedToken`` of claims that passed every check of :mod:`keystead.relying.claims`.
 
-Nothing is checked here: whoever calls it has, or has the native engine's word. So it may be made when
-somebody reads it, and for nobody else.
+Nothing is checked here: whoever calls it has, or has the native engine's word. So it may be made
+when somebody reads it, and for nobody else.
 """
 
 from __future__ import annotations
