@@ -22,7 +22,7 @@ def sanitizes(flag: str, folder: Path) -> bool:
     )
 
 
-@pytest.mark.timeout(400)  # It builds the core first: a minute alone, three on a crowded machine.
+@pytest.mark.timeout(600)  # It builds the core first: two minutes alone, more on a crowded machine.
 @pytest.mark.parametrize(
     ("target", "flag"), [("asan-ubsan", "address,undefined"), ("tsan", "thread")]
 )
