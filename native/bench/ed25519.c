@@ -77,7 +77,7 @@ typedef struct measured {
 } measured;
 
 static void keys_decode(const measured *of, signed_item *items, size_t count) {
-    ed25519_number keys[ED25519_MOST_JOBS];
+    ed25519_number keys[ED25519_MOST_JOBS] = {{{0}}};
     ed25519_point points[ED25519_MOST_JOBS];
     uint8_t on_curve[ED25519_MOST_JOBS];
     for (size_t i = 0; i < count; i++) {
@@ -90,8 +90,8 @@ static void keys_decode(const measured *of, signed_item *items, size_t count) {
 }
 
 static void numbers_read(const measured *of, signed_item *items, size_t count) {
-    uint8_t digests[ED25519_MOST_JOBS][EVP_MAX_MD_SIZE];
-    ed25519_hashed inputs[ED25519_MOST_JOBS];
+    uint8_t digests[ED25519_MOST_JOBS][EVP_MAX_MD_SIZE] = {{0}};
+    ed25519_hashed inputs[ED25519_MOST_JOBS] = {{NULL, NULL, {NULL, 0}}};
     for (size_t i = 0; i < count; i++) {
         const ks_view message = {items[i].message, MESSAGE_OCTETS};
         inputs[i] = (ed25519_hashed){items[i].octets, items[i].key_octets, message};

@@ -144,7 +144,7 @@ static int hashed_by_kernel(const worker *self, size_t place) {
 /* Those that the kernel hashes, side by side. */
 static void digests_by_kernel(worker *self, uint8_t (*digests)[DIGEST_BYTES], const size_t *places,
                               size_t count) {
-    ed25519_hashed inputs[ED25519_MOST_JOBS];
+    ed25519_hashed inputs[ED25519_MOST_JOBS] = {{NULL, NULL, {NULL, 0}}};
     uint8_t out[ED25519_MOST_JOBS][DIGEST_BYTES];
     size_t of[ED25519_MOST_JOBS], taken = 0;
     for (size_t i = 0; i < count; i++) {
@@ -192,6 +192,11 @@ static void jobs_verify(void *context, ks_way way, const size_t *places, size_t 
         self->kernel->verify_comb(self->base, jobs, count);
     } else {
         self->kernel->verify_point(self->base, jobs, count, self->scratch);
+    }
+    for (size_t i = 0; way == KS_POINT && i < count; i++) {
+        if (*jobs[i].verdict == 1) {
+            ks_ed25519_key_proved(self->hashed[places[i]].a);
+        }
     }
 }
 

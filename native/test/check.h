@@ -16,6 +16,7 @@
 void test_base64url(void);
 void test_ed25519_kernels(void);
 void test_ed25519_limbs(void);
+void test_ed25519_parts(void);
 void test_ed25519_values(void);
 void test_fan_out(void);
 void test_htu(void);

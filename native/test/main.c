@@ -5,6 +5,7 @@ int main(void) {
     test_base64url();
     test_ed25519_limbs();
     test_ed25519_values();
+    test_ed25519_parts();
     test_ed25519_kernels();
     test_fan_out();
     test_htu();

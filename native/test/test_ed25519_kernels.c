@@ -2,11 +2,7 @@
  * The Ed25519 kernels on their own, against OpenSSL and against big numbers: keys, signatures and
  * multipliers that nobody meets by chance, among good neighbours.
  */
-#define OPENSSL_SUPPRESS_DEPRECATED
-
 #include <openssl/err.h>
-#include <openssl/rand.h>
-#include <openssl/sha.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -323,71 +319,6 @@ static void check_all_multipliers(const ed25519_kernel *kernel) {
     }
 }
 
-static void check_reduction(void) {
-    BIGNUM *order = edwards_order(), *number = BN_new(), *rest = BN_new();
-    BN_CTX *scratch = BN_CTX_new();
-    uint8_t digest[2 * ED25519_OCTETS];
-    for (unsigned i = 0; i < 4096; i++) {
-        memset(digest, i % 2 ? 0xff : 0, sizeof digest);
-        if (i > 128) { /* else 2^i less or more than the numbers next to it */
-            CHECK(RAND_bytes(digest, (int)(1 + i % sizeof digest)) == 1);
-        }
-        CHECK(BN_lebin2bn(digest, sizeof digest, number) != NULL);
-        if (i > 2048) { /* next to a multiple of L */
-            CHECK(BN_div(NULL, rest, number, order, scratch) == 1 && BN_sub(number, number, rest) == 1);
-            CHECK((i % 2 ? BN_add_word(number, i % 3) : BN_sub_word(number, i % 3)) == 1);
-            CHECK(!BN_is_negative(number) || BN_set_word(number, i) == 1);
-        }
-        CHECK(BN_bn2lebinpad(number, digest, sizeof digest) == sizeof digest);
-        CHECK(BN_mod(rest, number, order, scratch) == 1);
-        ed25519_number expected = number_write(rest), found = ks_ed25519_scalar_reduce(digest);
-        CHECK(memcmp(&expected, &found, sizeof found) == 0);
-    }
-    BN_free(order);
-    BN_free(number);
-    BN_free(rest);
-    BN_CTX_free(scratch);
-}
-
-/* --- keys --------------------------------------------------------------------------------------- */
-
-/* y near 0, near p and up to 2^255 - 1, each with both signs. */
-static void check_decoding(const ed25519_kernel *kernel) {
-    BIGNUM *y = BN_new(), *prime = edwards_prime();
-    unsigned there = 0, odd_zero = 0;
-    for (unsigned i = 0; i < 120; i++) {
-        CHECK(BN_set_word(y, i % 60) == 1);
-        CHECK(i < 60 || (BN_add(y, y, prime) == 1 && BN_sub_word(y, 41) == 1));
-        edwards expected;
-        int on_curve = edwards_with_y(&expected, y);
-        for (int sign = 0; sign < 2; sign++) {
-            uint8_t octets[ED25519_OCTETS], found_there[3] = {7, 7, 7};
-            octets_of(octets, y, sign);
-            ed25519_number key = ed25519_number_read(octets), keys[3] = {key, key, key};
-            ed25519_point found[3];
-            kernel->keys_decode(found, found_there, keys, 3);
-            for (int k = 0; k < 3; k++) {
-                CHECK(found_there[k] == on_curve);
-            }
-            if (on_curve) {
-                there++;
-                odd_zero += sign == 1 && BN_is_zero(expected.x);
-                int turns = sign == 0 && !BN_is_zero(expected.x); /* found is -A */
-                CHECK(!turns || BN_sub(expected.x, prime, expected.x) == 1);
-                ed25519_point point = edwards_point(&expected);
-                CHECK(memcmp(&point.x, &found[2].x, sizeof point.x) == 0);
-                CHECK(!turns || BN_sub(expected.x, prime, expected.x) == 1);
-            }
-        }
-        if (on_curve) {
-            edwards_free(&expected);
-        }
-    }
-    CHECK(there > 40 && odd_zero == 3); /* 1, p - 1 and p + 1 */
-    BN_free(y);
-    BN_free(prime);
-}
-
 /* --- tables ------------------------------------------------------------------------------------- */
 
 /* Word for word what the first kernel builds, whose tables the others are tested with. */
@@ -405,34 +336,6 @@ static void check_tables(const ed25519_kernel *kernel) {
     kernel->build_combs(to, points, LANES + 1);
     for (unsigned i = 0; i <= LANES; i++) {
         CHECK(memcmp(&combs[i], &forms_of(good[i % LANES].key)->comb, sizeof combs[i]) == 0);
-    }
-}
-
-/* --- hashing ------------------------------------------------------------------------------------ */
-
-/* Messages of unlike lengths side by side, around the ends of blocks. */
-static void check_hashes(const ed25519_kernel *kernel) {
-    static uint8_t octets[ED25519_MOST_HASHED + 64];
-    static const size_t strides[] = {0, 1, 17, 128, 500};
-    CHECK(RAND_bytes(octets, sizeof octets) == 1);
-    for (size_t size = 0; size < 320; size += size < 200 ? 5 : 31) {
-        ed25519_hashed inputs[LANES + 3];
-        uint8_t found[LANES + 3][SHA512_DIGEST_LENGTH], expected[SHA512_DIGEST_LENGTH];
-        size_t count = 1 + size % (LANES + 3);
-        for (size_t i = 0; i < count; i++) {
-            size_t length = size + i * strides[size % 5] % ED25519_MOST_HASHED;
-            inputs[i] = (ed25519_hashed){octets + i, octets + 32 + i, {octets + 64, length}};
-        }
-        inputs[count - 1].message.size = size % 7 == 0 ? ED25519_MOST_HASHED : size;
-        kernel->hash(found, inputs, count);
-        for (size_t i = 0; i < count; i++) {
-            SHA512_CTX state;
-            CHECK(SHA512_Init(&state) == 1 && SHA512_Update(&state, octets + i, 32) == 1);
-            CHECK(SHA512_Update(&state, octets + 32 + i, 32) == 1);
-            CHECK(SHA512_Update(&state, octets + 64, inputs[i].message.size) == 1);
-            CHECK(SHA512_Final(expected, &state) == 1);
-            CHECK(memcmp(found[i], expected, sizeof expected) == 0);
-        }
     }
 }
 
@@ -460,11 +363,7 @@ static void check_every_count(const ed25519_kernel *kernel) {
 }
 
 static void check_kernel(const ed25519_kernel *kernel) {
-    if (kernel->hash != NULL) {
-        check_hashes(kernel);
-    }
     check_tables(kernel);
-    check_decoding(kernel);
     check_every_count(kernel);
     check_in_every_place(kernel, &cases[0]);
     check_in_every_place(kernel, &cases[1]);
@@ -479,7 +378,6 @@ void test_ed25519_kernels(void) {
         good[i] = craft25519_any();
         CHECK(forms_of(good[i].key) == &kept[i]);
     }
-    check_reduction();
     check_s_from_l_on();
     craft_flipped();
     craft_mixed_orders();

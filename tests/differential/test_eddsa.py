@@ -130,7 +130,7 @@ def test_agrees_before_and_after_a_key_has_tables() -> None:
 
 @pytest.mark.parametrize("size", [0, 1, 46, 47, 48, 63, 64, 65, 174, 175, 176, 300, 5_000])
 def test_agrees_on_messages_of_every_length_around_a_block(size: int) -> None:
-    """SHA-512 has blocks of 128 octets, R and the key before the message, and 17 octets behind it."""
+    """SHA-512 has blocks of 128 octets; 64 stand before the message, and 17 behind it."""
     row = [good(index, bytes(size + index % 3)) for index in range(9)]
     assert check_same(row) == b"\1" * 9
     longer = [replace(item, message=item.message + b"\0") for item in row]

@@ -36,7 +36,7 @@ def make(build: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.timeout(600)  # It builds the core first: a minute alone, three on a crowded machine.
+@pytest.mark.timeout(600)  # It builds the core first: two minutes alone, more on a crowded machine.
 @pytest.mark.parametrize(
     ("target", "flag"), [("asan-ubsan", "address,undefined"), ("tsan", "thread")]
 )

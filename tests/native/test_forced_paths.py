@@ -17,8 +17,8 @@ SUITES = [
 ]
 PATH_OF = (
     "from keystead.jose.batch import capabilities;"
-    "ways = {(it.path, it.reason, it.forced) for it in map(capabilities().get, ['ES256', 'EdDSA'])};"
-    "(it,) = ways; print(*it, sep='|')"
+    "found = [capabilities()[name] for name in ('ES256', 'EdDSA')];"
+    "(it,) = {(it.path, it.reason, it.forced) for it in found}; print(*it, sep='|')"
 )
 
 
@@ -47,16 +47,9 @@ def test_verdicts_do_not_depend_on_the_path(engine: str) -> None:
     if path_taken(engine)[0] != engine:
         pytest.skip(f"this CPU does not run the path {engine}")
     suites = run(
-        *(
-            "-m",
-            "pytest",
-            "-q",
-            "-p",
-            "no:cacheprovider",
-            "-k",
-            "es256 or eddsa or ed25519",
-            *SUITES,
-        ),
+        *("-m", "pytest", "-q", "-p", "no:cacheprovider"),
+        *("-k", "es256 or eddsa or ed25519"),
+        *SUITES,
         engine=engine,
     )
     assert suites.returncode == 0, suites.stdout

@@ -8,6 +8,32 @@
 
 ks_credit ks_ed25519_credit = KS_CREDIT_FULL;
 
+/* --- proofs ------------------------------------------------------------------------------------- */
+
+/*
+ * The first words of keys under which signatures were valid. A proof is used up by the comb that is built
+ * on it, so that forgeries alone build none, and valid signatures pay for the combs of their own keys. Keys
+ * of one place push each other out, which costs them a comb.
+ */
+#define PROOFS 8192u
+static _Atomic(uint64_t) proofs[PROOFS];
+
+static _Atomic(uint64_t) *proof_of(const ed25519_number *key) {
+    return &proofs[key->word[0] % PROOFS];
+}
+
+void ks_ed25519_key_proved(const uint8_t octets[ED25519_OCTETS]) {
+    ed25519_number key = ed25519_number_read(octets);
+    atomic_store_explicit(proof_of(&key), key.word[0], memory_order_relaxed);
+}
+
+static int proof_take(const ed25519_number *key) {
+    uint64_t expected = key->word[0];
+    return expected != 0 && atomic_compare_exchange_strong_explicit(proof_of(key), &expected, 0,
+                                                                    memory_order_relaxed,
+                                                                    memory_order_relaxed);
+}
+
 /* --- keys --------------------------------------------------------------------------------------- */
 
 void ks_ed25519_key_close(void *closed) {
@@ -105,7 +131,8 @@ static void some_ready(ed25519_key *const *keys, size_t count) {
     for (size_t i = 0; i < count; i++) {
         if (keys[i]->on_curve && keys[i]->known.wants_wide) {
             wide_build(keys[i]);
-        } else if (keys[i]->on_curve && keys[i]->known.wants_comb) {
+        } else if (keys[i]->on_curve && keys[i]->known.wants_comb &&
+                   proof_take(&keys[i]->octets)) {
             wanting[combs++] = keys[i];
         }
     }
@@ -119,8 +146,11 @@ void ks_ed25519_keys_ready(void *const *keys, size_t count) {
     size_t wait = 0;
     for (size_t i = 0; i < count; i++) {
         ed25519_key *self = keys[i];
-        if (self == NULL || (self->known.table != NULL && !self->known.wants_wide) ||
-            ks_credit_for(&ks_ed25519_credit, self->kernel->costs.of[KS_POINT], 1) == 0) {
+        if (self == NULL || (self->known.table != NULL && !self->known.wants_wide)) {
+            continue;
+        }
+        if (ks_credit_for(&ks_ed25519_credit, self->kernel->costs.of[KS_POINT], 1) == 0) {
+            ks_credit_settle(&ks_ed25519_credit, 1);
             continue;
         }
         waiting[wait++] = self;

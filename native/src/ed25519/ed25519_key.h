@@ -19,9 +19,13 @@ void ks_ed25519_key_close(void *key); /* accepts NULL */
 
 /*
  * Decodes the keys that have no table, several at a time, and builds the tables that are wanted; unless
- * there is no credit, for then nobody will use them.
+ * there is no credit, for then nobody will use them, and each key that is passed over earns a little as
+ * a signature would. A comb takes half a verification to build, so each of them wants a proof.
  */
 void ks_ed25519_keys_ready(void *const *keys, size_t count);
+
+/* A signature under this key was valid: its holder is no forger, and may come again. */
+void ks_ed25519_key_proved(const uint8_t octets[ED25519_OCTETS]);
 
 /* OpenSSL's form, owned by the key; NULL if OpenSSL does not take it or has no memory. */
 void *ks_ed25519_key_openssl(void *key);

@@ -273,8 +273,8 @@ def _read_okp(jwk: Mapping[str, JSON]) -> tuple[str | None, dict[str, str], Publ
 
 
 def may_be_ed25519(x: bytes) -> bool:
-    """Whether the 32 octets ``x`` (RFC 8037 §2) spell y as RFC 8032 does, and not of a point of small
-    order; whether it is y of a point at all, each verification sees."""
+    """Whether the 32 octets ``x`` (RFC 8037 §2) can be a key: y below p, and of no point of small
+    order. Whether there is a point with that y, each verification sees."""
     y = int.from_bytes(x, "little") & (2**255 - 1)
     return y < _ED25519_PRIME and y not in _ED25519_SMALL_ORDER_Y
 
