@@ -142,7 +142,7 @@ KS_MUST_CHECK ks_status ks_tokens_prove(ks_tokens *batch, const ks_request *requ
 KS_MUST_CHECK ks_status ks_tokens_remember(ks_tokens *batch, ks_replay *seen, size_t from,
                                            size_t to);
 
-/* What was found of one token. */
+/* What was found of one token; that its signature is invalid, as long as nobody verified it. */
 ks_refusal ks_tokens_refusal(const ks_tokens *batch, size_t index);
 /* The index of its key's name; ks_tokens_names(…) if it was refused before it named one. */
 size_t ks_tokens_name_of(const ks_tokens *batch, size_t index);

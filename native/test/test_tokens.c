@@ -170,6 +170,23 @@ static void check_refused_key(const requests *of) {
     ks_tokens_close(batch);
 }
 
+/* What nobody verified did not pass, and its proof is not looked at. */
+static void check_order(const requests *of) {
+    const ks_token_rules rules = made_rules();
+    const ks_named_key key = {.key = token_maker_key()};
+    ks_tokens *batch;
+    CHECK(ks_tokens_open(of->texts, FEW, &rules, 1, &batch) == KS_OK);
+    CHECK(ks_is_refused(ks_tokens_refusal(batch, 1)));
+    CHECK(ks_tokens_verify(batch, &key, 0, 2, 1) == KS_OK);
+    CHECK(ks_tokens_prove(batch, of->all, 0, FEW, 1) == KS_OK);
+    CHECK(!ks_is_refused(ks_tokens_refusal(batch, 1)));
+    for (size_t i = 2; i < FEW; i++) {
+        ks_refusal found = ks_tokens_refusal(batch, i);
+        CHECK(is_refused_for(found, KS_AS_TOKEN_REJECTED, KS_R_SIGNATURE_INVALID, 5));
+    }
+    ks_tokens_close(batch);
+}
+
 /* --- no memory ---------------------------------------------------------------------------------- */
 
 /* What was not checked did not pass; what was, is what it would have been. */
@@ -220,6 +237,7 @@ void test_tokens(void) {
         check_verdicts(&made, 33, threads);
     }
     check_refused_key(&made);
+    check_order(&made);
     check_without_memory(&made, 1);
     check_without_memory(&made, 2);
 }

@@ -42,6 +42,7 @@ static void open_runs(void *context, ks_runs *runs) {
     while (ks_runs_take(runs, &from, &to)) {
         for (size_t i = self->from + from; i < self->from + to; i++) {
             ks_token *token = &self->batch->tokens[i];
+            token->refusal = ks_tokens_refusal(self->batch, i);
             if (!ks_is_refused(token->refusal)) {
                 token->refusal = open_one(self, i, scratch);
             }

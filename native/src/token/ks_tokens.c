@@ -203,6 +203,12 @@ static void check_runs(void *context, ks_runs *runs) {
 
 /* --- all of them -------------------------------------------------------------------------------- */
 
+static void note_verified(ks_tokens *batch, size_t from, size_t to) {
+    for (size_t i = from; i < to; i++) {
+        batch->tokens[i].verified = 1;
+    }
+}
+
 /* What memory was missing for was not checked: none of it passed. */
 static void refuse_all(ks_tokens *batch, size_t from, size_t to) {
     for (size_t i = from; i < to; i++) {
@@ -233,6 +239,7 @@ ks_status ks_tokens_verify(ks_tokens *batch, const ks_named_key *keys, size_t fr
     if (status != KS_OK) {
         refuse_all(batch, from, to);
     }
+    note_verified(batch, from, to);
     return status;
 }
 
@@ -245,7 +252,11 @@ ks_key_name ks_tokens_name(const ks_tokens *batch, size_t index) {
 }
 
 ks_refusal ks_tokens_refusal(const ks_tokens *batch, size_t index) {
-    return batch->tokens[index].refusal;
+    const ks_token *token = &batch->tokens[index];
+    if (!token->verified && !ks_is_refused(token->refusal)) {
+        return ks_token_rejected(KS_R_SIGNATURE_INVALID, KS_STEP_SIGNATURE);
+    }
+    return token->refusal;
 }
 
 size_t ks_tokens_name_of(const ks_tokens *batch, size_t index) {

@@ -12,7 +12,8 @@
 
 typedef struct ks_token {
     ks_refusal refusal;
-    uint8_t bound; /* whether `jkt` is meant */
+    uint8_t verified; /* whether steps 5 to 18 were made */
+    uint8_t bound;    /* whether `jkt` is meant */
     uint8_t jkt[KS_SHA256_CHARS];
     uint32_t algorithm; /* index of its name */
     uint32_t name;      /* index into the batch's names, once they were sorted out */
