@@ -80,9 +80,9 @@ static ks_named_key *keys_of(const fuzz_signer *signer, const ks_tokens *batch) 
     ks_named_key *keys = calloc(count + 1, sizeof *keys);
     require(keys != NULL);
     for (size_t i = 0; i < count; i++) {
-        ks_key_name name = ks_tokens_name(batch, i);
+        ks_key_wanted name = ks_tokens_name(batch, i);
         for (size_t j = 0; j < i; j++) {
-            ks_key_name other = ks_tokens_name(batch, j);
+            ks_key_wanted other = ks_tokens_name(batch, j);
             require(name.algorithm != other.algorithm || !ks_views_equal(name.kid, other.kid));
         }
         keys[i].key.first = (ks_view){signer->public, KEY_BYTES};

@@ -90,14 +90,14 @@ KS_MUST_CHECK ks_status ks_tokens_open(const ks_view *texts, size_t count,
 void ks_tokens_close(ks_tokens *batch); /* accepts NULL */
 
 /* What some tokens of the batch name as their key, and the algorithm that they name with it. */
-typedef struct ks_key_name {
+typedef struct ks_key_wanted {
     unsigned algorithm; /* index of the algorithm's name */
     ks_view kid;        /* UTF-8; `data` is NULL where a token has none */
-} ks_key_name;
+} ks_key_wanted;
 
 /* How many different names there are, and one of them. */
 size_t ks_tokens_names(const ks_tokens *batch);
-ks_key_name ks_tokens_name(const ks_tokens *batch, size_t index);
+ks_key_wanted ks_tokens_name(const ks_tokens *batch, size_t index);
 
 /* The key of a name, or why its tokens are refused. */
 typedef struct ks_named_key {

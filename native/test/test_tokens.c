@@ -61,7 +61,7 @@ static void make_named(unsigned index, made_text *out) {
     sign_named(number % KS_ALGORITHM_NAMES, number % 50 == 0 ? NULL : kid, out);
 }
 
-static int is_same_name(ks_key_name a, ks_key_name b) {
+static int is_same_name(ks_key_wanted a, ks_key_wanted b) {
     return a.algorithm == b.algorithm && (a.kid.data == NULL) == (b.kid.data == NULL) &&
            ks_views_equal(a.kid, b.kid);
 }
@@ -84,7 +84,7 @@ static void check_names(unsigned count) {
     }
     for (unsigned i = 0; i < count; i++) {
         unsigned number = i % 3 == 2 ? i - 1 : i;
-        ks_key_name name = ks_tokens_name(batch, ks_tokens_name_of(batch, i));
+        ks_key_wanted name = ks_tokens_name(batch, ks_tokens_name_of(batch, i));
         CHECK(name.algorithm == number % KS_ALGORITHM_NAMES);
         CHECK((name.kid.data == NULL) == (number % 50 == 0));
         CHECK(i % 3 != 2 || ks_tokens_name_of(batch, i) == ks_tokens_name_of(batch, i - 1));

@@ -9,14 +9,14 @@
 #define FIRST_NAMES 8u
 #define UNNAMED UINT32_MAX
 
-static int same(const ks_token *token, const ks_key_name *name) {
+static int same(const ks_token *token, const ks_key_wanted *name) {
     return token->algorithm == name->algorithm &&
            (token->kid.data == NULL) == (name->kid.data == NULL) &&
            ks_views_equal(token->kid, name->kid);
 }
 
 static uint32_t add(ks_tokens *batch, const ks_token *token) {
-    batch->names[batch->name_count] = (ks_key_name){token->algorithm, token->kid};
+    batch->names[batch->name_count] = (ks_key_wanted){token->algorithm, token->kid};
     return (uint32_t)batch->name_count++;
 }
 

@@ -247,7 +247,7 @@ size_t ks_tokens_names(const ks_tokens *batch) {
     return batch->name_count;
 }
 
-ks_key_name ks_tokens_name(const ks_tokens *batch, size_t index) {
+ks_key_wanted ks_tokens_name(const ks_tokens *batch, size_t index) {
     return batch->names[index];
 }
 

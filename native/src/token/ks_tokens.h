@@ -29,7 +29,7 @@ struct ks_tokens {
     uint8_t *memory; /* of all that was decoded; ks_tokens_place says where */
     size_t *places;
 
-    ks_key_name *names;
+    ks_key_wanted *names;
     size_t name_count;
 
     ks_proof *proofs; /* NULL until proofs are looked at */

@@ -70,7 +70,7 @@ cdef extern from "ks_token.h" nogil:
     ctypedef struct ks_tokens:
         pass
 
-    ctypedef struct ks_key_name:
+    ctypedef struct ks_key_wanted:
         unsigned algorithm
         ks_view kid
 
@@ -100,7 +100,7 @@ cdef extern from "ks_token.h" nogil:
                              unsigned threads, ks_tokens **out) noexcept
     void ks_tokens_close(ks_tokens *batch) noexcept
     size_t ks_tokens_names(const ks_tokens *batch) noexcept
-    ks_key_name ks_tokens_name(const ks_tokens *batch, size_t index) noexcept
+    ks_key_wanted ks_tokens_name(const ks_tokens *batch, size_t index) noexcept
     ks_status ks_tokens_verify(ks_tokens *batch, const ks_named_key *keys, size_t first,
                                size_t last, unsigned threads) noexcept
     ks_status ks_tokens_prove(ks_tokens *batch, const ks_request *requests, size_t first,

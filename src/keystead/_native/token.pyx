@@ -71,6 +71,8 @@ _FAR = 1 << 61
 
 
 cdef int64_t _near(object seconds) except? -1:
+    if type(seconds) is not int:
+        raise TypeError(f"whole seconds expected, not {type(seconds).__name__}")
     return <int64_t>max(-_FAR, min(_FAR, seconds))
 
 
@@ -217,7 +219,7 @@ cdef class TokenBatch:
 
     def names(self):
         found = []
-        cdef ks_key_name name
+        cdef ks_key_wanted name
         cdef size_t i
         for i in range(ks_tokens_names(self.batch)):
             name = ks_tokens_name(self.batch, i)
@@ -394,6 +396,9 @@ cdef object _read_text(object text, ks_view *out):
 cdef object _read_proof(object proof, ks_request *to):
     """The object that the proof's view looks into. `proof` is a `DPoP` header's value, or all."""
     to.presented = bool(proof)
+    if proof is not None and not isinstance(proof, (str, list, tuple)):
+        to.proofs = KS_PROOF_MANY  # whatever it is, it is not one proof
+        return None
     values = () if proof is None else (proof,) if isinstance(proof, str) else tuple(proof)
     if len(values) == 0:
         to.proofs = KS_PROOF_NONE

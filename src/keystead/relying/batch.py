@@ -271,8 +271,13 @@ def _waits_for_nonce(batch: _native.TokenBatch, index: int) -> bool:
 
 
 def _check_nonce(checks: Checks, request: RequestToVerify, *, now: int) -> None:
-    if checks.nonces is not None and request.proof:
+    if checks.nonces is None or not request.proof:
+        return
+    try:
         checks.nonces.check(open_proof(request.proof).claims.nonce, now=now)
+    except Malformed as error:
+        error.step = Step.PROOF
+        raise
 
 
 def _remember(checks: Checks, batch: _native.TokenBatch, index: int, *, now: int) -> None:
