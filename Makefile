@@ -26,7 +26,7 @@ demo: setup
 	@$(bin)/keystead demo $(ARGS)
 
 test: setup
-	@$(bin)/python -m pytest -q -n $(WORKERS) --dist loadfile $(ARGS)
+	@$(bin)/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 fuzz:
 	@$(MAKE) -C native fuzz

@@ -35,3 +35,17 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     if isinstance(val, bytes) or (isinstance(val, str) and len(val) > MAX_ID_CHARS):
         return argname
     return None
+
+
+# Files that take a minute or more by few tests: begun last, they would end long after the others.
+LONG = ("tests/native/test_core.py", "tests/integration/", "tests/native/", "tests/hostile/")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first; the order within a file stays."""
+
+    def place(item: pytest.Item) -> int:
+        path = item.path.relative_to(ROOT).as_posix()
+        return next((i for i, start in enumerate(LONG) if path.startswith(start)), len(LONG))
+
+    items.sort(key=place)

@@ -7,11 +7,15 @@
 
 #include "ks_verify.h"
 
+extern const char ks_key_no_memory;
+#define KS_KEY_NO_MEMORY ((void *)(uintptr_t)&ks_key_no_memory)
+
 typedef struct ks_engine {
     const char *path; /* what ks_verify_path says */
 
     /*
-     * The key ready for use, immutable and shared by all threads; NULL if it is unsuitable.
+     * The key ready for use, immutable and shared by all threads; NULL if it is unsuitable, or
+     * KS_KEY_NO_MEMORY where that could not be seen, which is no key and is never closed.
      * `parameters` outlives the key; `uses` is how many items of the batch name it.
      */
     void *(*key_open)(ks_algorithm algorithm, const ks_public_key *parameters, size_t uses);

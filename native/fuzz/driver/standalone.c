@@ -11,9 +11,13 @@
 #include <string.h>
 #include <time.h>
 
+/* What a target has, the mutator if it likes, and what it may call: libFuzzer's own names. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+__attribute__((weak)) size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t room,
+                                                     unsigned seed);
+size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t room);
 
-#define MOST_BYTES 4096u
+#define MOST_BYTES 16384u
 #define POOL 64u
 #define MOST_CHANGES 8u
 
@@ -82,6 +86,27 @@ static void change(input *of) {
     }
 }
 
+size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t room) {
+    static input changed;
+    changed.size = size;
+    memcpy(changed.data, data, size);
+    for (uint64_t changes = 1 + chance(MOST_CHANGES); changes > 0; changes--) {
+        change(&changed);
+    }
+    size = changed.size < room ? changed.size : room;
+    memcpy(data, changed.data, size);
+    return size;
+}
+
+static void mutate(input *of) {
+    if (LLVMFuzzerCustomMutator != NULL) {
+        unsigned seed = (unsigned)chance(UINT32_MAX);
+        of->size = LLVMFuzzerCustomMutator(of->data, of->size, MOST_BYTES, seed);
+    } else {
+        of->size = LLVMFuzzerMutate(of->data, of->size, MOST_BYTES);
+    }
+}
+
 /* A copy of exactly its size, so that a sanitizer sees a byte read beyond it. */
 static void run(const input *of) {
     uint8_t *exact = malloc(of->size + (of->size == 0));
@@ -113,9 +138,7 @@ int main(int argc, char **argv) {
     while (time(NULL) < end) {
         static input next;
         next = pool[chance(POOL)];
-        for (uint64_t changes = 1 + chance(MOST_CHANGES); changes > 0; changes--) {
-            change(&next);
-        }
+        mutate(&next);
         run(&next);
         runs++;
         if (chance(4) == 0) {

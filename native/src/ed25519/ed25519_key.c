@@ -62,7 +62,7 @@ void *ks_ed25519_key_open(const ed25519_kernel *kernel, const ks_public_key *par
     }
     ed25519_key *self = calloc(1, sizeof *self);
     if (self == NULL) {
-        return NULL;
+        return KS_KEY_NO_MEMORY;
     }
     self->kernel = kernel;
     self->octets = ed25519_number_read(parameters->first.data);

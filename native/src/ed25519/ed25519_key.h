@@ -13,7 +13,7 @@ typedef struct ed25519_key {
     ed25519_point point; /* -A */
 } ed25519_key;
 
-/* NULL if the size is wrong, or there is no memory. */
+/* NULL if the size is wrong; KS_KEY_NO_MEMORY. */
 void *ks_ed25519_key_open(const ed25519_kernel *kernel, const ks_public_key *parameters, size_t uses);
 void ks_ed25519_key_close(void *key); /* accepts NULL */
 

@@ -38,10 +38,13 @@ static void key_close(void *closed) {
 
 static void *key_open(ks_algorithm algorithm, const ks_public_key *parameters, size_t uses) {
     void *openssl = ks_ecdsa_openssl.key_open(algorithm, parameters, uses);
-    es384_key *self = openssl == NULL ? NULL : calloc(1, sizeof *self);
+    if (openssl == NULL) {
+        return NULL;
+    }
+    es384_key *self = calloc(1, sizeof *self);
     if (self == NULL) {
         ks_ecdsa_openssl.key_close(openssl);
-        return NULL;
+        return KS_KEY_NO_MEMORY;
     }
     self->openssl = openssl;
     mb_words_read(self->x, parameters->first.data, MB_P384_OCTETS);

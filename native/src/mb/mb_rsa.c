@@ -59,10 +59,13 @@ static void key_close(void *closed) {
 
 static void *key_open(ks_algorithm algorithm, const ks_public_key *parameters, size_t uses) {
     void *openssl = ks_rsa_openssl.key_open(algorithm, parameters, uses);
-    rsa_key *self = openssl == NULL ? NULL : calloc(1, sizeof *self);
+    if (openssl == NULL) {
+        return NULL;
+    }
+    rsa_key *self = calloc(1, sizeof *self);
     if (self == NULL) {
         ks_rsa_openssl.key_close(openssl);
-        return NULL;
+        return KS_KEY_NO_MEMORY;
     }
     self->openssl = openssl;
     self->modulus = parameters->first;

@@ -49,7 +49,7 @@ static void table_find(p256_key *self, size_t uses) {
 void *ks_p256_key_open(const p256_kernel *kernel, const ks_public_key *parameters, size_t uses) {
     p256_key *self = calloc(1, sizeof *self);
     if (self == NULL) {
-        return NULL;
+        return KS_KEY_NO_MEMORY;
     }
     self->kernel = kernel;
     self->known.parameters = *parameters;

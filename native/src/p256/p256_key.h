@@ -12,7 +12,7 @@ typedef struct p256_key {
     p256_entry point;
 } p256_key;
 
-/* NULL if OpenSSL does not take the key either, or there is no memory. */
+/* NULL if OpenSSL does not take the key either; KS_KEY_NO_MEMORY. */
 void *ks_p256_key_open(const p256_kernel *kernel, const ks_public_key *parameters, size_t uses);
 void ks_p256_key_close(void *key); /* accepts NULL */
 
