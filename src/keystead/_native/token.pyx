@@ -64,8 +64,14 @@ _PROTECTIONS = {
 }
 _FRESHNESS = {"challenged": KS_CHALLENGED, "bearer": KS_BEARER}
 
-# Tokens between two chances for signal handlers: some milliseconds of work.
-cdef size_t SLICE = 256
+# Tokens between two chances for signal handlers: some milliseconds where the engine has tables of the
+# issuer's key, some tens of them where OpenSSL verifies. Other threads of Python run all the while.
+cdef size_t SLICE = 512
+# Algorithms that take OpenSSL a millisecond.
+_SLOW = frozenset({"ES384", "ES512"})
+cdef size_t SLOW_SLICE = 32
+# A stranger chooses the algorithm of a proof.
+cdef size_t PROOF_SLICE = 128
 # Far beyond any date, and so that no sum of two such numbers overflows.
 _FAR = 1 << 61
 
@@ -234,13 +240,14 @@ cdef class TokenBatch:
         if <size_t>len(keys) != ks_tokens_names(self.batch):
             raise ValueError("a key or None is expected for each name")
         cdef _Keys named = _Keys(keys)
+        cdef size_t step = SLICE if _SLOW.isdisjoint(name for name, _ in self.names()) else SLOW_SLICE
         cdef size_t first = 0
         cdef size_t last
         cdef ks_status status = KS_OK
         self._enter()
         try:
             while first < self.count and status == KS_OK:
-                last = min(first + SLICE, self.count)
+                last = min(first + step, self.count)
                 with nogil:
                     status = ks_tokens_verify(self.batch, named.keys, first, last, threads)
                 PyErr_CheckSignals()
@@ -263,7 +270,7 @@ cdef class TokenBatch:
         self._enter()
         try:
             while first < self.count and status == KS_OK:
-                last = min(first + SLICE, self.count)
+                last = min(first + PROOF_SLICE, self.count)
                 with nogil:
                     status = ks_tokens_prove(self.batch, self.requests, first, last, threads)
                 PyErr_CheckSignals()
