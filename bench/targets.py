@@ -254,7 +254,7 @@ def _judged(target: Target, document: Document) -> Judged:
     found = find(result, *target.path)
     if found is None:
         outcome, why = Outcome.NOT_MEASURED, _why_not_measured(target, result)
-    elif target.difference and (found.high - found.low) / 2 > target.demand:
+    elif target.difference and found.low <= target.demand < (found.high - found.low) / 2:
         outcome, why = Outcome.NOT_MEASURED, "its rounds lie further apart than the demand"
     elif meets(found, target.demand):
         outcome, why = Outcome.MET, ""
