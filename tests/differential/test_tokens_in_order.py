@@ -93,7 +93,9 @@ def _keys() -> list[dict[str, Any]]:
     ]
     keys += [{**ec, "crv": "secp256k1"}, {**ec, "x": 7}, {**ec, "kty": "oct"}, {"kty": "EC"}, {}]
     prime = 2**255 - 19
-    for y in (0, 1, 2, prime - 2, prime - 1, prime, 2**255 - 1):
+    order_8 = 0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826
+    small = (0, 1, prime - 1, order_8, prime - order_8)
+    for y in (*small, 2, order_8 - 1, prime - 2, prime, 2**255 - 1):
         for sign in (0, 2**255):
             keys += [{**okp, "x": base64url.encode((y | sign).to_bytes(32, "little"))}]
     keys += [{**rsa, "n": _number(bits)} for bits in (2_047, 2_048, 8_192, 8_193)]
