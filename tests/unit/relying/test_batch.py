@@ -130,6 +130,8 @@ def bad_requests() -> list[RequestToVerify]:
         token(key="holder"),
         token(header={"alg": "none"}),
         token(header={"alg": "HS256"}),
+        token(header={"alg": LEAVE_OUT}),
+        *(token(header={name: ["exp"]}) for name in ("crit", "b64", "zip", "enc")),
         token(header={"kid": "other"}),
         token(header={"typ": "dpop+jwt"}),
         token(b"[]"),
@@ -140,7 +142,7 @@ def bad_requests() -> list[RequestToVerify]:
         token(nbf=NOW + 60),
         token(sub=LEAVE_OUT),
         token(act={}),
-        token(scope=" "),
+        *(token(scope=text) for text in (" ", "a  b", " a", "a ", 'a"', "a\\b", "é", "")),
         token(aal=9),
         token(cnf=LEAVE_OUT),
         token(cnf={"jkt": public_jwk(name="holder").thumbprint, "residency": residency(kind="x")}),
@@ -160,6 +162,13 @@ def bad_requests() -> list[RequestToVerify]:
         proof(good, header={"jwk": {**public_jwk(name="holder").members, "use": "enc"}}),
         proof(good, header={"alg": "ES384"}),
         proof(good, header={"typ": "JWT"}),
+        *(proof(good, header={"alg": name}) for name in ("none", "HS256", LEAVE_OUT)),
+        *(proof(good, header={name: ["exp"]}) for name in ("crit", "b64", "zip", "enc")),
+        *(
+            proof(good, header={"jwk": {"kty": kty, "x": "A" * 43, **crv}})
+            for kty in ("OKP", "EC")
+            for crv in ({}, {"crv": 7}, {"crv": ""}, {"crv": "X25519"})
+        ),
         proof(good, ath=LEAVE_OUT),
         proof(good, htm="PUT"),
         proof(good, htu="https://other.example/"),
