@@ -100,7 +100,10 @@ def _keys() -> list[dict[str, Any]]:
             keys += [{**okp, "x": base64url.encode((y | sign).to_bytes(32, "little"))}]
     keys += [{**rsa, "n": _number(bits)} for bits in (2_047, 2_048, 8_192, 8_193)]
     keys += [{**rsa, "n": _number(2_048, odd=False)}, {**rsa, "n": "AA" + rsa["n"]}]
-    keys += [{**rsa, "e": e} for e in ("Aw", "AAEAAQ", "AQAA", "_____w", "AQAAAAE", "", "é", 3)]
+    keys += [
+        {**rsa, "e": e}
+        for e in ("Aw", "AAEAAQ", "AQAA", "_____w", "AQAAAAE", "AQABAAE", "", "é", 3)
+    ]
     return keys
 
 

@@ -146,6 +146,14 @@ def bad_requests() -> list[RequestToVerify]:
         token(aal=9),
         token(cnf=LEAVE_OUT),
         token(cnf={"jkt": public_jwk(name="holder").thumbprint, "residency": residency(kind="x")}),
+        *(
+            token(cnf={"jkt": jkt, "residency": residency()})
+            for jkt in ("A" * 42 + "B", "A" * 42, "A" * 44, "A" * 42 + "=", "+" * 42 + "A", 7)
+        ),
+        *(
+            token(cnf={"jkt": "A" * 43, "residency": residency(result=result)})
+            for result in ("A" * 42 + "B", "A" * 42, LEAVE_OUT)
+        ),
         token(scope="orders:list"),
     ]
     proofs = [
