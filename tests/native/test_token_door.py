@@ -1,5 +1,6 @@
 """The door of tokens: its numbers are Python's names, and nothing that comes in harms it."""
 
+import contextlib
 import threading
 from dataclasses import dataclass
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 
 from keystead._native import token as native
+from keystead._native.replay import ReplayTable
 from keystead.errors import Reason
 from keystead.jose.batch import parameters_for
 from keystead.model import Freshness, Protection
@@ -143,6 +145,30 @@ def test_tokens_that_nobody_verified_did_not_pass() -> None:
     tokens.verify([KEY], threads=1)
     with pytest.raises(ValueError, match="were verified"):
         tokens.verify([KEY], threads=1)
+
+
+def test_requests_that_cannot_be_read_leave_no_verdicts() -> None:
+    tokens = batch(token())
+    tokens.verify([KEY], threads=1)
+    with pytest.raises(AttributeError):
+        tokens.prove([object()], threads=1)
+    for read in (tokens.ok, lambda: tokens.remember(ReplayTable(capacity=1, not_before=0))):
+        with pytest.raises(ValueError, match="not verified"):
+            read()
+
+
+def test_rules_stay_what_they_were() -> None:
+    """A batch looks into the memory of its rules: whoever calls __init__ again must not move it."""
+    made = rules(issuer=b"https://issuer.example")
+    tokens = native.TokenBatch([token()], made, now=NOW, threads=1)
+    with contextlib.suppress(TypeError):
+        made.__init__(**dict.fromkeys(("issuer", "audience")))  # type: ignore[misc]
+    tokens.verify([KEY], threads=1)
+    assert bytes(tokens.ok()) == b"\1"
+    with pytest.raises(TypeError):
+        native.Rules.__new__(native.Rules)
+    with pytest.raises(TypeError):
+        native.Residency.__new__(native.Residency)
 
 
 def test_texts_of_other_types_and_subclasses() -> None:

@@ -58,9 +58,9 @@ static void name_in_order(ks_tokens *batch, ks_token **unnamed, size_t count) {
 }
 
 int ks_tokens_sort_out_names(ks_tokens *batch) {
-    ks_token **unnamed = calloc(batch->count, sizeof *unnamed);
+    ks_token **unnamed = calloc(batch->count + 1, sizeof *unnamed);
     size_t count = 0;
-    batch->names = calloc(batch->count, sizeof *batch->names);
+    batch->names = calloc(batch->count + 1, sizeof *batch->names);
     if (unnamed == NULL || batch->names == NULL) {
         free(unnamed);
         return 0;

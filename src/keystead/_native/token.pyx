@@ -139,7 +139,8 @@ cdef class Residency:
     cdef int64_t max_age_s
     cdef _Texts policies
 
-    def __init__(self, *, protections, freshness, hardware, max_age_s, policies):
+    # Not __init__, which could be called again: a batch looks into what is kept here.
+    def __cinit__(self, *, protections, freshness, hardware, max_age_s, policies):
         self.protections = _bits(protections, _PROTECTIONS)
         self.freshnesses = _bits(freshness, _FRESHNESS)
         self.hardware = hardware
@@ -155,9 +156,10 @@ cdef class Rules:
     cdef _Texts names, scopes, acr_values
     cdef Residency residency
 
-    def __init__(self, *, algorithms, issuer, audience, leeway_s, max_lifetime_s, proof_max_age_s,
-                 dpop_required, scopes, minimum_aal, acr_values, max_authentication_age_s,
-                 Residency residency):
+    # Not __init__: see Residency.
+    def __cinit__(self, *, algorithms, issuer, audience, leeway_s, max_lifetime_s, proof_max_age_s,
+                  dpop_required, scopes, minimum_aal, acr_values, max_authentication_age_s,
+                  Residency residency):
         self.names = _Texts((issuer, audience))
         self.scopes = _Texts(scopes)
         self.acr_values = _Texts(acr_values)
@@ -262,8 +264,8 @@ cdef class TokenBatch:
         self._check_verified()
         if <size_t>len(requests) != self.count or self.requests != NULL:
             raise ValueError("a request is expected for each token, once")
+        self.verified = False  # a call that ends early leaves tokens whose proofs nobody looked at
         self._read_requests(requests)
-        self.verified = False  # an interrupted call leaves tokens whose proofs nobody looked at
         cdef size_t first = 0
         cdef size_t last
         cdef ks_status status = KS_OK
