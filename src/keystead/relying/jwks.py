@@ -14,12 +14,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from pathlib import Path
-from threading import Lock, Thread
 from typing import Protocol
 
 from keystead.codec.json import JSON
-from keystead.errors import ConfigurationError, KeysteadError, Reason, TokenRejected, Unavailable
+from keystead.errors import ConfigurationError, Reason, TokenRejected, Unavailable
 from keystead.jose.jwk import MAX_SET_BYTES, JwkSet, PublicJwk, parse_set
+from keystead.relying.refreshed import Refreshed
 from keystead.relying.steps import Step
 
 # How old a set may be before it is fetched again, in the background.
@@ -93,15 +93,11 @@ class CachedJwks:
         if not 0 < max_age_s <= max_stale_s:
             raise ConfigurationError(detail="max_age_s is above 0 and not above max_stale_s")
         self.timeout_s = timeout_s
-        self._fetch = fetch
         self._max_age_s = max_age_s
         self._max_stale_s = max_stale_s
-        self._lock = Lock()
-        self._keys: JwkSet | None = None
-        self._fetched_at = 0
-        self._tried_at: int | None = None
-        self._under_way: Future[None] | None = None
-        self._last_error = "nothing fetched yet"
+        self._set = Refreshed(
+            lambda now: _usable_set(fetch()), name="keystead-jwks", interval_s=REFRESH_INTERVAL_S
+        )
 
     def find(self, kid: str | None, *, now: int) -> PublicJwk:
         """See :meth:`JwksSource.find`."""
@@ -109,7 +105,7 @@ class CachedJwks:
         if keys is None:
             raise Unavailable(
                 Reason.KEYS_UNAVAILABLE,
-                self._last_error,
+                self._set.last_error,
                 step=Step.KEY,
                 retry_after_s=REFRESH_INTERVAL_S,
             )
@@ -117,44 +113,16 @@ class CachedJwks:
 
     def refresh(self, kid: str | None, *, now: int) -> Future[None] | None:
         """See :meth:`JwksSource.refresh`."""
-        keys = self._young_enough(now)
+        keys, last = self._young_enough(now), self._set.last
         missing = keys is None or (kid is not None and keys.get(kid) is None)
-        if not missing and abs(now - self._fetched_at) < self._max_age_s:
+        if not missing and last is not None and last.age_s(now) < self._max_age_s:
             return None
-        future = self._start(now)
+        future = self._set.start(now)
         return future if missing else None
 
     def _young_enough(self, now: int) -> JwkSet | None:
-        # abs: after a clock that was wrong for a while, "fetched in the future" is not young.
-        keys, age_s = self._keys, abs(now - self._fetched_at)
-        return keys if keys is not None and age_s <= self._max_stale_s else None
-
-    def _start(self, now: int) -> Future[None] | None:
-        """The fetch that is under way, begun now unless the last one is too recent."""
-        with self._lock:
-            if self._under_way is not None:
-                return self._under_way
-            if self._tried_at is not None and abs(now - self._tried_at) < REFRESH_INTERVAL_S:
-                return None
-            self._tried_at = now
-            self._under_way = future = Future[None]()
-        Thread(target=self._run, args=(future, now), name="keystead-jwks", daemon=True).start()
-        return future
-
-    def _run(self, future: Future[None], now: int) -> None:
-        try:
-            keys = _usable_set(self._fetch())
-            with self._lock:
-                self._keys, self._fetched_at = keys, now
-        except (KeysteadError, OSError) as error:
-            self._last_error = f"{type(error).__name__}: {error}"
-        except Exception as error:  # a defect must not end in a verifier that waits for ever
-            self._last_error = f"defect: {error!r}"
-            raise
-        finally:
-            with self._lock:
-                self._under_way = None
-            future.set_result(None)
+        last = self._set.last
+        return last.value if last is not None and last.age_s(now) <= self._max_stale_s else None
 
 
 def jwks_source(
