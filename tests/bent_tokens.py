@@ -16,6 +16,8 @@ from keystead.jose.dpop import access_token_hash
 from keystead.relying import RequestToVerify
 from tests.jose_keys import private_key, public_jwk, signature
 from tests.relying_tokens import AUDIENCE, ISSUER, NOW, RESULT, URL, claims, residency
+from tests.status_lists import URI as STATUS_URI
+from tests.status_lists import listed
 from tests.ugly_json import Members, members_of, objects_in, ugly_values, written
 
 NAMES = ("ES256", "ES384", "ES512", "EdDSA", "Ed25519", "RS256", "PS256")
@@ -99,6 +101,12 @@ FITTING: dict[str, tuple[str, ...]] = {
     "n": (),
     "e": _texts("AQAB", "Aw", "AQAA", "AAEAAQ", "_____w", "AQAAAAE", "", "AQA", "AP____8"),
 }
+FITTING["idx"] = _texts(0, 1, 2, 3, 4, 7, 8, 2**63 - 1, 2**63, -1, 1.0, "0")
+FITTING["uri"] = _texts(
+    STATUS_URI, STATUS_URI + "é", STATUS_URI + "/away", "", "other", "u" * 2_049
+)
+FITTING["uri"] += (json.dumps(STATUS_URI).replace("/", "\\/"), '"\\u0068' + STATUS_URI[1:] + '"')
+FITTING["status"] = _texts(listed(0), listed(2), {}, {"status_list": {}, "other": 1}, None)
 FITTING["result"] = FITTING["jkt"]
 FITTING["ath"] = FITTING["jkt"]
 for _name in ("iat", "nbf", "auth_time", "verified_at"):
@@ -291,7 +299,9 @@ def bent_token(random: Random, *, holder: str, changes: int) -> str:
     algorithm = random.choice(NAMES) if random.random() < 0.4 else "ES256"
     header = members_of({"typ": "at+jwt", "alg": algorithm, "kid": algorithm})
     confirmed = {"jkt": public_jwk(holder).thumbprint, "residency": residency()}
-    payload = members_of(claims(cnf=confirmed, jti=f"token-{random.randrange(5)}"))
+    payload = members_of(
+        claims(cnf=confirmed, jti=f"token-{random.randrange(5)}", status=listed(0))
+    )
     if random.random() < 0.1:
         payload = [member for member in payload if member[0] != '"cnf"']
     for _ in range(changes):

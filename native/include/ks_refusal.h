@@ -50,6 +50,10 @@ typedef enum ks_reason {
     KS_R_TOKEN_HASH_MISMATCH = 29,
     KS_R_PROOF_REPLAYED = 30,
     KS_R_REPLAY_MEMORY_FULL = 31,
+    KS_R_TOKEN_REVOKED = 32,
+    KS_R_TOKEN_SUSPENDED = 33,
+    KS_R_STATUS_UNKNOWN = 34,
+    KS_R_STATUS_UNAVAILABLE = 35,
 } ks_reason;
 
 /* The steps of src/keystead/relying/steps.py, in the order in which they are made. */
@@ -72,8 +76,9 @@ typedef enum ks_step {
     KS_STEP_SCOPES_REQUIRED = 16,
     KS_STEP_AUTHENTICATION_REQUIRED = 17,
     KS_STEP_RESIDENCY_REQUIRED = 18,
-    KS_STEP_PROOF = 19,
-    KS_STEP_REPLAY = 20,
+    KS_STEP_STATUS = 19,
+    KS_STEP_PROOF = 20,
+    KS_STEP_REPLAY = 21,
 } ks_step;
 
 /*

@@ -1,14 +1,16 @@
 /*
  * Verifying many access tokens, or whole requests, in one call: what src/keystead/relying/verifier.py
- * lists as steps 1 to 20, with the same verdict and reason for every input.
+ * lists as steps 1 to 21, with the same verdict and reason for every input.
  *
  * A batch is decoded first. The keys of its issuer are the caller's to find (they may have to be fetched),
- * so the batch then says which names of keys it met, and is verified once each has a key or has none:
+ * so the batch then says which names of keys it met, and is verified once each has a key or has none. Where
+ * tokens can be revoked, it is the same with status lists:
  *
- *     ks_tokens_open ──► ks_tokens_name … ──► ks_tokens_verify ──► ks_tokens_prove ──► ks_tokens_close
- *       steps 1 to 3       step 4 is outside    5 to 18              19
+ *     ks_tokens_open ──► ks_tokens_name … ──► ks_tokens_verify        steps 1 to 3, 4 is outside, 5 to 18
+ *     ks_tokens_find_lists ──► ks_tokens_list … ──► ks_tokens_check_status            19, where required
+ *     ks_tokens_prove ──► ks_tokens_remember ──► ks_tokens_close                      20, 21
  *
- * ks_tokens_remember is step 20. Only public data passes here.
+ * Only public data passes here.
  */
 #ifndef KS_TOKEN_H
 #define KS_TOKEN_H
@@ -73,6 +75,8 @@ typedef struct ks_token_rules {
     int64_t max_residency_age_s; /* or KS_ANY_AGE */
     int policies_named;          /* whether `policies` are the only good ones */
     ks_views policies;
+
+    int status_required; /* whether a token has to stand in a status list */
 } ks_token_rules;
 
 typedef struct ks_tokens ks_tokens;
@@ -107,10 +111,31 @@ typedef struct ks_named_key {
 
 /*
  * Steps 5 to 18 of those tokens from `from` up to `to` that were not refused yet, with one key for each
- * name. KS_OK; KS_E_ARGUMENT for a wrong range or number of threads; KS_E_MEMORY, and none of them passed.
+ * name. If a status is required, all of them are refused until ks_tokens_check_status. KS_OK; KS_E_ARGUMENT for a wrong range or number of threads; KS_E_MEMORY, and none of them passed.
  */
 KS_MUST_CHECK ks_status ks_tokens_verify(ks_tokens *batch, const ks_named_key *keys, size_t from,
                                          size_t to, unsigned threads);
+
+/*
+ * Sorts out which status lists those tokens name that passed so far; their URIs follow, in UTF-8. KS_OK;
+ * KS_E_ARGUMENT where no status is required or it was done before; KS_E_MEMORY.
+ */
+KS_MUST_CHECK ks_status ks_tokens_find_lists(ks_tokens *batch);
+size_t ks_tokens_lists(const ks_tokens *batch);
+ks_view ks_tokens_list(const ks_tokens *batch, size_t index);
+
+/* A status list (draft-ietf-oauth-status-list), or why the tokens in it are refused. */
+typedef struct ks_status_list {
+    ks_view statuses; /* index 0 stands in the lowest bits of the first byte */
+    unsigned bits;    /* of one status: 1, 2, 4 or 8 */
+    ks_refusal refusal;
+} ks_status_list;
+
+/*
+ * Step 19 of all tokens that name a list, with one for each: a token passes whose status is 0. KS_OK;
+ * KS_E_ARGUMENT before ks_tokens_find_lists or for a wrong number of bits, and none passed.
+ */
+KS_MUST_CHECK ks_status ks_tokens_check_status(ks_tokens *batch, const ks_status_list *lists);
 
 /* How many DPoP proofs came with a token. */
 typedef enum ks_proof_count {
@@ -128,14 +153,14 @@ typedef struct ks_request {
 } ks_request;
 
 /*
- * Step 19 but for the nonce, of those tokens from `from` up to `to` that passed; `requests` has one for
- * each token of the batch, which stand until it is closed. As ks_tokens_verify, after it.
+ * Step 20 but for the nonce, of those tokens from `from` up to `to` that passed; `requests` has one for
+ * each token of the batch, which stand until it is closed. As ks_tokens_verify, after it and step 19.
  */
 KS_MUST_CHECK ks_status ks_tokens_prove(ks_tokens *batch, const ks_request *requests, size_t from,
                                         size_t to, unsigned threads);
 
 /*
- * Step 20 of those tokens from `from` up to `to` that passed: in their order, each proof is remembered in
+ * Step 21 of those tokens from `from` up to `to` that passed: in their order, each proof is remembered in
  * `seen`, and a token whose proof was seen before, is too old, or finds no room, is refused. As
  * ks_tokens_prove, after it.
  */
@@ -146,10 +171,12 @@ KS_MUST_CHECK ks_status ks_tokens_remember(ks_tokens *batch, ks_replay *seen, si
 ks_refusal ks_tokens_refusal(const ks_tokens *batch, size_t index);
 /* The index of its key's name; ks_tokens_names(…) if it was refused before it named one. */
 size_t ks_tokens_name_of(const ks_tokens *batch, size_t index);
+/* The index of its status list; ks_tokens_lists(…) if it was refused before it named one. */
+size_t ks_tokens_list_of(const ks_tokens *batch, size_t index);
 /* Its claims as JSON, once it passed; a view into the batch. */
 ks_view ks_tokens_payload(const ks_tokens *batch, size_t index);
 
-/* The proof of a token that passed step 19; `jkt.data` is NULL where no key binds the token. */
+/* The proof of a token that passed step 20; `jkt.data` is NULL where no key binds the token. */
 typedef struct ks_proven {
     ks_view jkt, jti; /* of the proof's key: 43 characters; UTF-8 */
     int64_t issued_at;

@@ -40,6 +40,9 @@ class Reason(StrEnum):
     SCOPE_INSUFFICIENT = "scope_insufficient"
     RESIDENCY_INSUFFICIENT = "residency_insufficient"
     AUTHENTICATION_INSUFFICIENT = "authentication_insufficient"
+    TOKEN_REVOKED = "token_revoked"
+    TOKEN_SUSPENDED = "token_suspended"
+    STATUS_UNKNOWN = "status_unknown"
 
     # DPoP proofs (RFC 9449 §4.3).
     PROOF_MISSING = "proof_missing"
@@ -164,6 +167,7 @@ class Reason(StrEnum):
     STORE_UNAVAILABLE = "store_unavailable"
     AUDIT_UNAVAILABLE = "audit_unavailable"
     KEYS_UNAVAILABLE = "keys_unavailable"
+    STATUS_UNAVAILABLE = "status_unavailable"
     SHUTTING_DOWN = "shutting_down"
     SERVER_UNAVAILABLE = "server_unavailable"
     KEYS_OF_ANOTHER_TPM = "keys_of_another_tpm"

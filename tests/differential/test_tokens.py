@@ -10,9 +10,18 @@ from hypothesis import strategies as st
 from keystead.errors import KeysteadError, ProofRejected, Reason
 from keystead.model import Freshness, Protection, VerifiedToken
 from keystead.relying import ReplayMemory, RequestToVerify, ResidencyRequirement, Verifier
+from keystead.relying.checks import Checks
 from keystead.relying.steps import Step
 from tests.bent_tokens import NAMES, bent_request, damaged, issuer_jwks
 from tests.relying_tokens import AUDIENCE, ISSUER, NOW, request
+from tests.status_lists import URI as STATUS_URI
+from tests.status_lists import FixedLists, packed
+
+# One status of each sort, for tokens that have the ``status`` of ``bent_tokens``.
+STATUS_LISTS = FixedLists(
+    {STATUS_URI: (packed([0, 0, 1, 2, 3], bits=2), 2), STATUS_URI + "é": (b"\0", 1)},
+    away=STATUS_URI + "/away",
+)
 
 Outcome = tuple[type, Reason, int | None] | VerifiedToken
 
@@ -61,8 +70,12 @@ def options(random: Random) -> dict[str, Any]:
         "nonces": OneNonce,
         "issuer": lambda: random.choice((ISSUER + "/", "é", "\ud800")),
         "audience": lambda: random.choice(("other", "é", "\ud800")),
+        "status_lists": lambda: STATUS_LISTS,
     }
-    chosen = {name: make() for name, make in rare.items() if random.random() < 0.04}
+    often = {"status_lists": 0.3}
+    chosen = {
+        name: make() for name, make in rare.items() if random.random() < often.get(name, 0.04)
+    }
     fixed = {
         "issuer": ISSUER,
         "audience": AUDIENCE,
@@ -79,6 +92,11 @@ def outcome(verdict: Callable[[], VerifiedToken]) -> Outcome:
         return type(error), error.reason, error.step
 
 
+def token_alone(checks: Checks, sent: str, now: int) -> VerifiedToken:
+    """What the readable path says of a token without its proof."""
+    return checks.check_status(checks.token(checks.decode(sent), now=now), now=now)
+
+
 def check_same(
     requests: list[RequestToVerify],
     configured: dict[str, Any],
@@ -92,9 +110,7 @@ def check_same(
         for _ in range(2)
     )
     checks, tokens = single._checks, [sent.token for sent in requests]
-    alone = [
-        outcome(lambda sent=sent: checks.token(checks.decode(sent), now=now)) for sent in tokens
-    ]  # type: ignore[misc]
+    alone = [outcome(lambda sent=sent: token_alone(checks, sent, now)) for sent in tokens]  # type: ignore[misc]
     batch = many.verify_batch(tokens, now=now)
     assert [outcome(lambda at=at: batch[at]) for at in range(len(batch))] == alone  # type: ignore[misc]
     expected = [

@@ -18,7 +18,7 @@ MORE_ITEM_US = 1_000
 # 4,096 tokens and proofs of 8 KiB, decoded, and what is known of each: 71 MB were seen.
 MEMORY_BYTES = 120_000_000
 # What shows that a batch got as far as it means to get.
-PROOF_READ = {"proof_replayed@20", "token_hash_mismatch@12"}
+PROOF_READ = {"proof_replayed@21", "token_hash_mismatch@12"}
 OUTCOMES = {
     "token: a kid each": {"key_unknown@4"},
     "proof: off its curve": {"key_unsuitable@6"},

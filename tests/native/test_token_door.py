@@ -16,6 +16,7 @@ from keystead.relying import RequestToVerify
 from keystead.relying.claims import PROVABLE
 from tests.jose_keys import public_jwk
 from tests.relying_tokens import AUDIENCE, ISSUER, NOW, URL, proof, residency, token, verifier
+from tests.status_lists import URI, listed
 
 KEY = parameters_for("ES256", public_jwk("ES256", "issuer"))
 
@@ -34,12 +35,13 @@ def rules(**changes: Any) -> native.Rules:
         "acr_values": [],
         "max_authentication_age_s": None,
         "residency": None,
+        "status_required": False,
     }
     return native.Rules(**{**given, **changes})
 
 
-def batch(*tokens: Any, now: int = NOW, threads: int = 1) -> native.TokenBatch:
-    return native.TokenBatch(tokens, rules(), now=now, threads=threads)
+def batch(*tokens: Any, now: int = NOW, threads: int = 1, **changes: Any) -> native.TokenBatch:
+    return native.TokenBatch(tokens, rules(**changes), now=now, threads=threads)
 
 
 def test_every_reason_is_one_of_pythons() -> None:
@@ -114,7 +116,13 @@ def test_refuses_more_than_one_batch_takes() -> None:
 
 def test_refuses_an_item_that_is_not_there() -> None:
     tokens = batch(token())
-    for read in (tokens.refusal, tokens.name_of, tokens.payload, tokens.proven):
+    for read in (
+        tokens.refusal,
+        tokens.name_of,
+        tokens.list_of,
+        tokens.payload,
+        tokens.proven,
+    ):
         with pytest.raises(IndexError):
             read(1)
         with pytest.raises(OverflowError):
@@ -155,6 +163,75 @@ def test_requests_that_cannot_be_read_leave_no_verdicts() -> None:
     for read in (tokens.ok, lambda: tokens.remember(ReplayTable(capacity=1, not_before=0))):
         with pytest.raises(ValueError, match="not verified"):
             read()
+
+
+def listing(*tokens: str) -> native.TokenBatch:
+    """Tokens whose signatures were verified, and whose status somebody has to look up."""
+    tokens_listed = batch(*tokens, status_required=True)
+    tokens_listed.verify([KEY], threads=1)
+    return tokens_listed
+
+
+def test_a_status_is_looked_up_before_anything_passes() -> None:
+    good, revoked = token(status=listed(8)), token(status=listed(9, URI + "/2"))
+    tokens = listing(good, revoked, good)
+    sent = RequestToVerify(token=good, proof=proof(good), method="GET", url=URL)
+    for read in (tokens.ok, lambda: tokens.prove([sent] * 3, threads=1)):
+        with pytest.raises(ValueError, match="not verified"):
+            read()
+    assert native.REASONS[tokens.refusal(0)[1]] == "status_unavailable"
+    assert tokens.lists() == [URI.encode(), URI.encode() + b"/2"]
+    assert [tokens.list_of(index) for index in range(3)] == [0, 1, 0]
+    with pytest.raises(ValueError, match="were verified"):
+        tokens.verify([KEY], threads=1)
+    tokens.check_status([(b"\xff\0", 1), (b"\0\2", 1)])
+    assert bytes(tokens.ok()) == b"\1\0\1"
+    assert native.REASONS[tokens.refusal(1)[1]] == "token_revoked"
+
+
+def test_lists_are_named_after_the_signatures_and_where_they_are_asked_for() -> None:
+    with pytest.raises(ValueError, match="not verified"):
+        batch(token(status=listed(0)), status_required=True).lists()
+    tokens = batch(token(status=listed(0)))
+    tokens.verify([KEY], threads=1)
+    for call in (tokens.lists, lambda: tokens.check_status([])):
+        with pytest.raises(ValueError, match="out of order"):
+            call()
+    tokens = listing(token(status=listed(0)))
+    with pytest.raises(ValueError, match="out of order"):
+        tokens.check_status([])
+    tokens.lists()
+    with pytest.raises(ValueError, match="out of order"):
+        tokens.lists()
+
+
+@pytest.mark.parametrize("lists", [[], [None, None], [(b"", 3)], [(b"", 0)], [(b"", 1 << 31)]])
+def test_refuses_lists_that_are_none(lists: list[Any]) -> None:
+    tokens = listing(token(status=listed(0)))
+    tokens.lists()
+    with pytest.raises(ValueError):
+        tokens.check_status(lists)
+    with pytest.raises(ValueError, match="not verified"):
+        tokens.ok()
+
+
+@pytest.mark.parametrize("found", [(b"",), (bytearray(1), 1), ("", 1), (b"", "1"), (b"", -1), 7])
+def test_refuses_statuses_that_are_no_bytes(found: Any) -> None:
+    tokens = listing(token(status=listed(0)))
+    tokens.lists()
+    with pytest.raises((TypeError, ValueError, OverflowError)):
+        tokens.check_status([found])
+    with pytest.raises(ValueError, match="not verified"):
+        tokens.ok()
+
+
+def test_a_list_that_cannot_be_had_refuses_its_tokens() -> None:
+    tokens = listing(token(status=listed(0)), token(status={}))
+    tokens.lists()
+    tokens.check_status([None])
+    found = [native.REASONS[tokens.refusal(index)[1]] for index in range(2)]
+    assert found == ["status_unavailable", "claim_missing"]
+    assert tokens.list_of(1) == 1
 
 
 def test_rules_stay_what_they_were() -> None:

@@ -1,5 +1,5 @@
 /*
- * A DPoP proof, step 19 of relying/verifier.py: the twelve checks of RFC 9449 §4.3, by the rules and with
+ * A DPoP proof, step 20 of relying/verifier.py: the twelve checks of RFC 9449 §4.3, by the rules and with
  * the numbers of src/keystead/jose/dpop.py.
  *
  * A proof is opened first, which is all but its signature. What steps 8 to 12 found stays aside until the

@@ -1,4 +1,4 @@
-/* The proofs of a batch of requests: step 19 of every token that passed. */
+/* The proofs of a batch of requests: step 20 of every token that passed. */
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -165,7 +165,7 @@ ks_status ks_tokens_prove(ks_tokens *batch, const ks_request *requests, size_t f
     return status;
 }
 
-/* --- step 20 ------------------------------------------------------------------------------------ */
+/* --- step 21 ------------------------------------------------------------------------------------ */
 
 static ks_refusal refusal_of(ks_replay_verdict verdict) {
     switch (verdict) {

@@ -69,12 +69,13 @@ static void decode_runs(void *context, ks_runs *runs) {
 
 /* Where each token is decoded to; one that is too long needs no place. */
 static int make_room(ks_tokens *batch) {
+    int listed = batch->rules->status_required; /* then a URI stands behind what was decoded */
     size_t end = 0;
     for (size_t i = 0; i < batch->count; i++) {
         ks_view text = batch->texts[i];
         batch->places[i] = end;
         if (text.data != NULL && text.size <= KS_MAX_TOKEN_BYTES) {
-            end += KS_JWS_BYTES(text.size);
+            end += KS_JWS_BYTES(text.size) + (listed ? text.size : 0);
         }
     }
     batch->memory = malloc(end + 1);
@@ -128,6 +129,7 @@ void ks_tokens_close(ks_tokens *batch) {
         free(batch->proof_places);
         free(batch->proof_memory);
         free(batch->proofs);
+        free(batch->lists);
         free(batch->names);
         free(batch->memory);
         free(batch->places);
@@ -165,6 +167,11 @@ static size_t gather(ks_tokens *batch, const ks_named_key *keys, size_t from, si
 
 /* --- steps 6 to 18, and the payload's own decoding ---------------------------------------------- */
 
+static uint8_t *place_of_uri(const ks_tokens *batch, const ks_token *token) {
+    size_t index = (size_t)(token - batch->tokens);
+    return batch->memory + batch->places[index] + KS_JWS_BYTES(batch->texts[index].size);
+}
+
 static ks_refusal check(const ks_tokens *batch, ks_token *token, ks_json *json) {
     ks_claims claims;
     ks_reason reason = ks_reason_of(ks_json_parse_object(token->payload, KS_MAX_JSON_DEPTH, json));
@@ -178,6 +185,9 @@ static ks_refusal check(const ks_tokens *batch, ks_token *token, ks_json *json) 
     if (!ks_is_refused(refusal) && claims.jkt.data != NULL) {
         token->bound = 1;
         memcpy(token->jkt, claims.jkt.data, sizeof token->jkt);
+    }
+    if (!ks_is_refused(refusal) && batch->rules->status_required) {
+        refusal = ks_listed_read(json, batch->rules, place_of_uri(batch, token), &token->listed);
     }
     return refusal;
 }
@@ -243,25 +253,12 @@ ks_status ks_tokens_verify(ks_tokens *batch, const ks_named_key *keys, size_t fr
     return status;
 }
 
-size_t ks_tokens_names(const ks_tokens *batch) {
-    return batch->name_count;
-}
-
-ks_key_wanted ks_tokens_name(const ks_tokens *batch, size_t index) {
-    return batch->names[index];
-}
-
 ks_refusal ks_tokens_refusal(const ks_tokens *batch, size_t index) {
     const ks_token *token = &batch->tokens[index];
     if (!token->verified && !ks_is_refused(token->refusal)) {
         return ks_token_rejected(KS_R_SIGNATURE_INVALID, KS_STEP_SIGNATURE);
     }
     return token->refusal;
-}
-
-size_t ks_tokens_name_of(const ks_tokens *batch, size_t index) {
-    uint32_t name = batch->tokens[index].name;
-    return name < batch->name_count ? name : batch->name_count;
 }
 
 ks_view ks_tokens_payload(const ks_tokens *batch, size_t index) {

@@ -4,11 +4,18 @@
 
 #include "ks_fan_out.h"
 #include "ks_jws.h"
+#include "ks_names.h"
 #include "ks_proof.h"
 #include "ks_token.h"
 
 /* Items that a thread takes at a time: some 100 µs of work. */
 #define KS_TOKENS_PER_RUN 64u
+
+/* Where a token's status stands; no data in `uri`: nowhere, or the token was refused before. */
+typedef struct ks_listed {
+    ks_view uri;
+    int64_t index;
+} ks_listed;
 
 typedef struct ks_token {
     ks_refusal refusal;
@@ -19,6 +26,8 @@ typedef struct ks_token {
     uint32_t name;      /* index into the batch's names, once they were sorted out */
     ks_view kid;
     ks_view payload, signing_input, signature;
+    ks_listed listed;
+    uint32_t list; /* index into the batch's lists, once they were sorted out */
 } ks_token;
 
 struct ks_tokens {
@@ -29,16 +38,28 @@ struct ks_tokens {
     uint8_t *memory; /* of all that was decoded; ks_tokens_place says where */
     size_t *places;
 
-    ks_key_wanted *names;
+    ks_naming *names; /* of keys: algorithm and kid */
     size_t name_count;
+    ks_naming *lists; /* of status lists: the URI; NULL until they are sorted out */
+    size_t list_count;
 
     ks_proof *proofs; /* NULL until proofs are looked at */
     uint8_t *proof_memory;
     size_t *proof_places;
 };
 
+/* What only tells those apart that were refused before they named anything. */
+#define KS_UNNAMED UINT32_MAX
+
 /* Sets `names` and every token's `name`. 0 if there is no memory. */
 KS_MUST_CHECK int ks_tokens_sort_out_names(ks_tokens *batch);
+
+/*
+ * Step 19 as far as the token says it: where its status stands. `memory` takes the URI, which is no longer
+ * than the token.
+ */
+KS_MUST_CHECK ks_refusal ks_listed_read(const ks_json *document, const ks_token_rules *rules,
+                                        uint8_t *memory, ks_listed *out);
 
 /* One signature of many: whose it is, and what makes it. */
 typedef struct ks_signed {

@@ -25,7 +25,9 @@ cdef extern from "ks_refusal.h" nogil:
     const int KS_R_PROOF_MISSING, KS_R_PROOF_NOT_SINGLE, KS_R_METHOD_MISMATCH, KS_R_URL_MISMATCH
     const int KS_R_PROOF_TOO_OLD, KS_R_PROOF_IN_FUTURE, KS_R_TOKEN_HASH_MISMATCH
     const int KS_R_PROOF_REPLAYED, KS_R_REPLAY_MEMORY_FULL
-    const int KS_STEP_KEY, KS_STEP_PROOF, KS_STEP_REPLAY
+    const int KS_R_TOKEN_REVOKED, KS_R_TOKEN_SUSPENDED, KS_R_STATUS_UNKNOWN
+    const int KS_R_STATUS_UNAVAILABLE
+    const int KS_STEP_KEY, KS_STEP_STATUS, KS_STEP_PROOF, KS_STEP_REPLAY
 
 
 cdef extern from "ks_token.h" nogil:
@@ -66,6 +68,7 @@ cdef extern from "ks_token.h" nogil:
         int64_t max_residency_age_s
         int policies_named
         ks_views policies
+        int status_required
 
     ctypedef struct ks_tokens:
         pass
@@ -76,6 +79,11 @@ cdef extern from "ks_token.h" nogil:
 
     ctypedef struct ks_named_key:
         ks_public_key key
+        ks_refusal refusal
+
+    ctypedef struct ks_status_list:
+        ks_view statuses
+        unsigned bits
         ks_refusal refusal
 
     ctypedef enum ks_proof_count:
@@ -103,11 +111,16 @@ cdef extern from "ks_token.h" nogil:
     ks_key_wanted ks_tokens_name(const ks_tokens *batch, size_t index) noexcept
     ks_status ks_tokens_verify(ks_tokens *batch, const ks_named_key *keys, size_t first,
                                size_t last, unsigned threads) noexcept
+    ks_status ks_tokens_find_lists(ks_tokens *batch) noexcept
+    size_t ks_tokens_lists(const ks_tokens *batch) noexcept
+    ks_view ks_tokens_list(const ks_tokens *batch, size_t index) noexcept
+    ks_status ks_tokens_check_status(ks_tokens *batch, const ks_status_list *lists) noexcept
     ks_status ks_tokens_prove(ks_tokens *batch, const ks_request *requests, size_t first,
                               size_t last, unsigned threads) noexcept
     ks_status ks_tokens_remember(ks_tokens *batch, ks_replay *seen, size_t first,
                                  size_t last) noexcept
     ks_refusal ks_tokens_refusal(const ks_tokens *batch, size_t index) noexcept
     size_t ks_tokens_name_of(const ks_tokens *batch, size_t index) noexcept
+    size_t ks_tokens_list_of(const ks_tokens *batch, size_t index) noexcept
     ks_view ks_tokens_payload(const ks_tokens *batch, size_t index) noexcept
     ks_proven ks_tokens_proven(const ks_tokens *batch, size_t index) noexcept

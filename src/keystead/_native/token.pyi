@@ -28,6 +28,7 @@ class Rules:
         acr_values: Sequence[bytes],
         max_authentication_age_s: int | None,
         residency: Residency | None,
+        status_required: bool,
     ) -> None: ...
 
 class Residency:
@@ -59,11 +60,19 @@ class TokenBatch:
         """Steps 5 to 18, with one key for each name, or None where it has none: its tokens are then
         refused by ``key_unknown``."""
 
+    def lists(self) -> list[bytes]:
+        """The URI of every status list that some token names; once, after ``verify``, and only
+        where the rules have ``status_required``."""
+
+    def check_status(self, lists: Sequence[tuple[bytes, int] | None]) -> None:
+        """Step 19, with the statuses and their bits of each list, or None where there is none: its
+        tokens are then refused by ``status_unavailable``."""
+
     def prove(self, requests: Sequence[object], *, threads: int) -> None:
-        """Step 19 but for the nonce, with a ``RequestToVerify`` for each token."""
+        """Step 20 but for the nonce, with a ``RequestToVerify`` for each token."""
 
     def remember(self, seen: ReplayTable) -> None:
-        """Step 20, in the order of the tokens, after ``prove``."""
+        """Step 21, in the order of the tokens, after ``prove``."""
 
     def ok(self) -> bytearray:
         """One byte a token: 1 where nothing was found wrong in the steps that were made."""
@@ -73,6 +82,9 @@ class TokenBatch:
 
     def name_of(self, index: int) -> int:
         """The index of its key's name; their number where it names none."""
+
+    def list_of(self, index: int) -> int:
+        """The index of its status list; their number where it names none."""
 
     def payload(self, index: int) -> bytes:
         """The claims of a token that got past step 3, as JSON."""

@@ -6,7 +6,7 @@ from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_Calloc, PyMem_Free
 from libc.stdint cimport int64_t, uint8_t
 
-from keystead._native.batch cimport KS_E_MEMORY, KS_OK, ks_status, ks_view
+from keystead._native.batch cimport KS_E_ARGUMENT, KS_E_MEMORY, KS_OK, ks_status, ks_view
 from keystead._native.replay cimport ReplayTable
 
 cdef extern from "Python.h":
@@ -56,6 +56,10 @@ REASONS = {
     KS_R_TOKEN_HASH_MISMATCH: "token_hash_mismatch",
     KS_R_PROOF_REPLAYED: "proof_replayed",
     KS_R_REPLAY_MEMORY_FULL: "replay_memory_full",
+    KS_R_TOKEN_REVOKED: "token_revoked",
+    KS_R_TOKEN_SUSPENDED: "token_suspended",
+    KS_R_STATUS_UNKNOWN: "status_unknown",
+    KS_R_STATUS_UNAVAILABLE: "status_unavailable",
 }
 
 # The values of keystead.model's enums.
@@ -159,7 +163,7 @@ cdef class Rules:
     # Not __init__: see Residency.
     def __cinit__(self, *, algorithms, issuer, audience, leeway_s, max_lifetime_s, proof_max_age_s,
                   dpop_required, scopes, minimum_aal, acr_values, max_authentication_age_s,
-                  Residency residency):
+                  Residency residency, status_required):
         self.names = _Texts((issuer, audience))
         self.scopes = _Texts(scopes)
         self.acr_values = _Texts(acr_values)
@@ -175,6 +179,7 @@ cdef class Rules:
         self.rules.minimum_aal = minimum_aal or 0
         self.rules.acr_values = self.acr_values.all
         self.rules.max_authentication_age_s = _age(max_authentication_age_s)
+        self.rules.status_required = bool(status_required)
         if residency is not None:
             self.rules.residency_required = True
             self.rules.protections = residency.protections
@@ -197,8 +202,9 @@ cdef class TokenBatch:
     # Every object that the arrays look into.
     cdef list kept
     cdef bint busy
-    # Whether the steps that were begun were made of every token: until then nothing passed.
-    cdef bint verified
+    # Whether the signatures were verified, and whether the steps that were begun were made of every
+    # token: until then nothing passed.
+    cdef bint signed, verified
 
     def __cinit__(self, tokens, Rules rules not None, *, now, unsigned threads):
         self.kept = list(tokens)
@@ -237,7 +243,7 @@ cdef class TokenBatch:
 
     def verify(self, keys, *, unsigned threads):
         keys = tuple(keys)
-        if self.verified:
+        if self.signed:
             raise ValueError("these tokens were verified")
         if <size_t>len(keys) != ks_tokens_names(self.batch):
             raise ValueError("a key or None is expected for each name")
@@ -254,6 +260,28 @@ cdef class TokenBatch:
                     status = ks_tokens_verify(self.batch, named.keys, first, last, threads)
                 PyErr_CheckSignals()
                 first = last
+        finally:
+            self.busy = False
+        _raise_status(status)
+        self.signed = True
+        self.verified = not self.rules.status_required
+
+    def lists(self):
+        if not self.signed:
+            raise ValueError("these tokens were not verified")
+        _raise_status(ks_tokens_find_lists(self.batch))
+        return [_copy(ks_tokens_list(self.batch, i)) for i in range(ks_tokens_lists(self.batch))]
+
+    def check_status(self, lists):
+        lists = tuple(lists)
+        if <size_t>len(lists) != ks_tokens_lists(self.batch):
+            raise ValueError("a list or None is expected for each that is named")
+        cdef _Lists named = _Lists(lists)
+        cdef ks_status status
+        self._enter()
+        try:
+            with nogil:
+                status = ks_tokens_check_status(self.batch, named.lists)
         finally:
             self.busy = False
         _raise_status(status)
@@ -310,6 +338,9 @@ cdef class TokenBatch:
 
     def name_of(self, size_t index):
         return ks_tokens_name_of(self.batch, self._at(index))
+
+    def list_of(self, size_t index):
+        return ks_tokens_list_of(self.batch, self._at(index))
 
     def payload(self, size_t index):
         return _copy(ks_tokens_payload(self.batch, self._at(index)))
@@ -377,6 +408,32 @@ cdef class _Keys:
         PyMem_Free(self.keys)
 
 
+cdef class _Lists:
+    """The status lists of one call, and the bytes that they look into."""
+
+    cdef tuple kept
+    cdef ks_status_list *lists
+
+    def __cinit__(self, tuple lists):
+        self.kept = lists
+        self.lists = <ks_status_list *>PyMem_Calloc(<size_t>len(lists) + 1, sizeof(ks_status_list))
+        if self.lists == NULL:
+            raise MemoryError
+        cdef size_t i
+        for i in range(<size_t>len(lists)):
+            if lists[i] is None:
+                self.lists[i].refusal = ks_refusal(
+                    KS_AS_UNAVAILABLE, KS_R_STATUS_UNAVAILABLE, KS_STEP_STATUS
+                )
+                continue
+            statuses, bits = lists[i]
+            _borrow(statuses, &self.lists[i].statuses)
+            self.lists[i].bits = bits
+
+    def __dealloc__(self):
+        PyMem_Free(self.lists)
+
+
 cdef object _read_sent(object text, ks_view *out):
     """The object that `out` looks into. What is no string is as malformed as one outside ASCII."""
     if not isinstance(text, str):
@@ -428,4 +485,6 @@ cdef int _raise_status(ks_status status) except -1:
         return 0
     if status == KS_E_MEMORY:
         raise MemoryError
+    if status == KS_E_ARGUMENT:
+        raise ValueError("a step out of order, or a parameter that is none: threads, bits")
     raise ValueError("more tokens or threads than one batch takes")

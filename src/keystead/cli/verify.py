@@ -67,6 +67,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--jwks", metavar="FILE|URL", help="the issuer's keys; a URL is https")
     parser.add_argument("--issuer", metavar="ISS", help="exactly the tokens' iss")
     parser.add_argument("--audience", metavar="AUD", help="your name in the tokens' aud")
+    parser.add_argument(
+        "--status-lists",
+        metavar="FILE|URL",
+        help="where revoked tokens are listed: a list, or the https URL that lists stand below",
+    )
     parser.add_argument("--at", metavar="RFC3339", help="the time to verify at (default: now)")
     parser.add_argument(
         "--threads", type=int, default=1, metavar="N", help="for signatures (default: %(default)s)"
@@ -262,6 +267,7 @@ def _verifier(options: argparse.Namespace, *, replay: ReplayMemory | None, now: 
         leeway_s=options.leeway,
         max_token_lifetime_s=options.max_lifetime,
         replay=replay,
+        status_lists=options.status_lists,
     )
 
 

@@ -85,7 +85,7 @@ def summary_json(tally: Tally, *, seconds: float, replay: ReplayMemory | None) -
 
 
 def _steps(error: KeysteadError) -> tuple[int | None, int | None]:
-    """The verifier's step, and the number within RFC 9449's list where that is step 19."""
+    """The verifier's step, and the number within RFC 9449's list where that is step 20."""
     if isinstance(error, ProofRejected) and error.step is not None and error.step < Step.PROOF:
         return int(Step.PROOF), error.step
     return (None if error.step is None else int(error.step)), None

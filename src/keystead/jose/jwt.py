@@ -12,7 +12,14 @@ from dataclasses import dataclass, field
 from math import floor
 from typing import TypeAlias
 
-from keystead.codec.json import JSON, find_number, find_str, find_str_or_list, parse_object
+from keystead.codec.json import (
+    JSON,
+    MAX_OBJECT_BYTES,
+    find_number,
+    find_str,
+    find_str_or_list,
+    parse_object,
+)
 from keystead.errors import Malformed, Reason, TokenRejected
 from keystead.jose.algorithms import DEFAULT_ALGORITHMS
 from keystead.jose.jwk import JwkSet, PublicJwk
@@ -87,7 +94,7 @@ def verify_jwt(
     _check_algorithm(jws, algorithms)
     key = _check_key(jws, keys)
     payload = _check_signature(jws, key)
-    claims = _check_claims(payload, required)
+    claims = _check_claims(payload, required, max(max_bytes, MAX_OBJECT_BYTES))
     token_issuer = _check_issuer(claims, issuer)
     token_audience = _check_audience(claims, audience)
     expires_at, issued_at, not_before = _check_times(claims, now, leeway_s)
@@ -104,9 +111,9 @@ def verify_jwt(
     )
 
 
-def parse_claims(payload: bytes) -> dict[str, JSON]:
+def parse_claims(payload: bytes, *, max_bytes: int = MAX_OBJECT_BYTES) -> dict[str, JSON]:
     """The claims set in ``payload``, which the caller has verified; ``Malformed`` if it is none."""
-    return parse_object(payload)
+    return parse_object(payload, max_bytes=max_bytes)
 
 
 def find_date(claims: Mapping[str, JSON], name: str) -> int | None:
@@ -165,8 +172,8 @@ def _check_signature(jws: CompactJws, key: PublicJwk) -> bytes:
         raise TokenRejected(error.reason, error.detail, step=5) from error
 
 
-def _check_claims(payload: bytes, required: Set[str]) -> dict[str, JSON]:
-    claims = parse_claims(payload)
+def _check_claims(payload: bytes, required: Set[str], max_bytes: int) -> dict[str, JSON]:
+    claims = parse_claims(payload, max_bytes=max_bytes)
     missing = sorted(required - claims.keys())
     if missing:
         raise TokenRejected(Reason.CLAIM_MISSING, ", ".join(missing), step=6)

@@ -20,6 +20,8 @@ from keystead.relying.jwks import CachedJwks, JwksSource, StaticJwks
 from keystead.relying.nonces import NonceSource, RollingNonces
 from keystead.relying.replay import ReplayMemory, ReplayStore
 from keystead.relying.requirements import ResidencyRequirement
+from keystead.relying.status import CachedStatusLists, StatusListRules, StatusSource
+from keystead.relying.status_list import StatusList
 from keystead.relying.verifier import Verifier
 
 __all__ = [
@@ -28,6 +30,7 @@ __all__ = [
     "MAX_TOKEN_BYTES",
     "BatchResult",
     "CachedJwks",
+    "CachedStatusLists",
     "JwksSource",
     "NonceSource",
     "ReplayMemory",
@@ -36,6 +39,9 @@ __all__ = [
     "ResidencyRequirement",
     "RollingNonces",
     "StaticJwks",
+    "StatusList",
+    "StatusListRules",
+    "StatusSource",
     "Verdict",
     "Verifier",
 ]

@@ -8,7 +8,7 @@ proof's ``ath`` without the GIL. Python finds the issuer's keys, asks what only 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, wait
 from typing import TypeAlias, TypeVar
 
@@ -30,6 +30,7 @@ from keystead.jose.jwt import parse_claims
 from keystead.model import VerifiedToken
 from keystead.relying.checks import Checks, RequestToVerify
 from keystead.relying.replay import ReplayMemory
+from keystead.relying.status import MAX_LISTS, StatusSource, status_unavailable
 from keystead.relying.steps import Step
 from keystead.relying.verified import verified_token
 
@@ -127,7 +128,7 @@ class BatchResult:
 
 
 def check_batch(checks: Checks, tokens: Sequence[str], *, now: int, threads: int) -> BatchResult:
-    """Steps 1 to 18 of many tokens."""
+    """Steps 1 to 19 of many tokens."""
     items = _bounded(tokens)
     batch, errors = _verified(checks, items, now=now, threads=threads)
     return BatchResult(batch, errors, _Explanation(batch, checks, items, None, now))
@@ -136,7 +137,7 @@ def check_batch(checks: Checks, tokens: Sequence[str], *, now: int, threads: int
 def check_request_batch(
     checks: Checks, requests: Sequence[RequestToVerify], *, now: int, threads: int
 ) -> BatchResult:
-    """All twenty steps of many requests, replay inside the batch included."""
+    """All steps of many requests, replay inside the batch included."""
     items = _bounded(requests)
     tokens = [request.token for request in items]
     batch, errors = _verified(checks, tokens, now=now, threads=threads)
@@ -179,7 +180,8 @@ class _Explanation:
     def _check_again(self, index: int) -> None:
         """Every step but the keys, the signatures and what is remembered."""
         checks, now = self._checks, self._now
-        token = checks.check_payload(checks.decode(self._tokens[index]).payload, now=now)
+        checked = checks.check_payload(checks.decode(self._tokens[index]).payload, now=now)
+        token = checks.check_status(checked, now=now)
         if self._requests is None:
             return
         request = self._requests[index]
@@ -188,7 +190,7 @@ class _Explanation:
             checks.check_proof(opened, token, request, now=now)
 
 
-# --- steps 1 to 18 ------------------------------------------------------------------------------
+# --- steps 1 to 19 ------------------------------------------------------------------------------
 
 
 def _verified(
@@ -210,7 +212,10 @@ def _verified(
             keys.append(None)
             unusable[index] = _bare(error)
     batch.verify(keys, threads=threads)
-    return batch, _errors_of_names(batch, unusable)
+    errors = _errors_by_index(batch, batch.name_of, unusable)
+    if checks.status is not None:
+        errors |= _check_status(checks.status, batch, now=now)
+    return batch, errors
 
 
 def _await_keys(checks: Checks, kids: set[str | None], *, now: int) -> None:
@@ -227,16 +232,39 @@ def _find_key(checks: Checks, algorithm: str, kid: str | None, *, now: int) -> t
         raise
 
 
-def _errors_of_names(
-    batch: _native.TokenBatch, unusable: Mapping[int, KeysteadError]
+def _check_status(
+    source: StatusSource, batch: _native.TokenBatch, *, now: int
 ) -> dict[int, KeysteadError]:
+    """Step 19; the errors of tokens whose list could not be had."""
+    uris = [uri.decode("utf-8") for uri in batch.lists()]
+    pending = [source.refresh(uri, now=now) for uri in uris[:MAX_LISTS]]
+    wait({future for future in pending if future is not None}, timeout=source.timeout_s)
+    lists: list[tuple[bytes, int] | None] = []
+    unusable: dict[int, KeysteadError] = {}
+    for index, uri in enumerate(uris):
+        try:
+            if index >= MAX_LISTS:
+                raise status_unavailable(f"more than {MAX_LISTS} lists in one batch")
+            found = source.find(uri, now=now)
+            lists.append((found.statuses, found.bits))
+        except KeysteadError as error:
+            lists.append(None)
+            unusable[index] = _bare(error)
+    batch.check_status(lists)
+    return _errors_by_index(batch, batch.list_of, unusable)
+
+
+def _errors_by_index(
+    batch: _native.TokenBatch, named: Callable[[int], int], unusable: Mapping[int, KeysteadError]
+) -> dict[int, KeysteadError]:
+    """The error of every token that names something which could not be had."""
     if not unusable:
         return {}
-    named = ((index, unusable.get(batch.name_of(index))) for index in range(len(batch)))
-    return {index: error for index, error in named if error is not None}
+    found = ((index, unusable.get(named(index))) for index in range(len(batch)))
+    return {index: error for index, error in found if error is not None}
 
 
-# --- steps 19 and 20 ----------------------------------------------------------------------------
+# --- steps 20 and 21 ----------------------------------------------------------------------------
 
 
 def _finish(

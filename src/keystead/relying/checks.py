@@ -1,12 +1,13 @@
 """The checks of :class:`keystead.relying.Verifier` in their order, for one request and for many.
 
-Signatures (steps 5 and 19) stand apart from what comes before and after them, so that a batch has
+Signatures (steps 5 and 20) stand apart from what comes before and after them, so that a batch has
 all of them verified in one call while everything else goes through the very same functions.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence, Set
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from keystead._native.token import Rules
@@ -30,6 +31,8 @@ from keystead.relying.jwks import JwksSource
 from keystead.relying.nonces import NonceSource
 from keystead.relying.replay import ReplayStore
 from keystead.relying.requirements import Requirements, check_required
+from keystead.relying.status import StatusSource
+from keystead.relying.status_list import StatusReference, check_status, parse_reference
 from keystead.relying.steps import Step
 
 TOKEN_TYPE = "at+jwt"
@@ -56,6 +59,14 @@ class KeyedToken:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CheckedToken:
+    """A token that passed steps 1 to 18, and where its status stands, if anybody asks."""
+
+    token: VerifiedToken
+    status: StatusReference | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Checks:
     """What one verifier was configured with, and one method a stage."""
 
@@ -66,14 +77,15 @@ class Checks:
     proof_max_age_s: int
     replay: ReplayStore
     nonces: NonceSource | None
+    status: StatusSource | None
     native: Rules
     """The same rules and requirements, for batches."""
 
     def request(
-        self, jws: CompactJws, request: RequestToVerify, *, now: int, scopes: Iterable[str]
+        self, checked: CheckedToken, request: RequestToVerify, *, now: int
     ) -> VerifiedToken:
-        """Steps 4 to 20 of one request whose token is decoded; never waits for keys."""
-        token = self.token(jws, now=now, scopes=scopes)
+        """Steps 19 to 21 of one request; never waits for a status list."""
+        token = self.check_status(checked, now=now)
         opened = self.open_proof(token, request)
         if opened is not None:
             check_proof_signature(opened)
@@ -81,8 +93,8 @@ class Checks:
             self.remember(proof.jkt, proof.jti, proof.issued_at, now=now)
         return token
 
-    def token(self, jws: CompactJws, *, now: int, scopes: Iterable[str] = ()) -> VerifiedToken:
-        """Steps 4 to 18."""
+    def token(self, jws: CompactJws, *, now: int, scopes: Iterable[str] = ()) -> CheckedToken:
+        """Steps 4 to 18 of a token that is decoded; never waits for keys."""
         keyed = self.find_key(jws, now=now)
         check_signature(keyed)
         return self.check_token(keyed, now=now, scopes=scopes)
@@ -105,13 +117,13 @@ class Checks:
 
     def check_token(
         self, token: KeyedToken, *, now: int, scopes: Iterable[str] = ()
-    ) -> VerifiedToken:
+    ) -> CheckedToken:
         """Steps 6 to 18, of a token whose signature was checked."""
         return self.check_payload(token.jws.payload, now=now, scopes=scopes)
 
     def check_payload(
         self, payload: bytes, *, now: int, scopes: Iterable[str] = ()
-    ) -> VerifiedToken:
+    ) -> CheckedToken:
         """What a token says, whoever signed it."""
         try:
             claims = parse_claims(payload)
@@ -122,10 +134,25 @@ class Checks:
         check_required(
             verified, self.requirements, scopes=scopes, now=now, leeway_s=self.rules.leeway_s
         )
-        return verified
+        return CheckedToken(
+            token=verified, status=None if self.status is None else parse_reference(claims)
+        )
+
+    def refresh_status(self, checked: CheckedToken, *, now: int) -> Future[None] | None:
+        """What there is to wait for before step 19."""
+        if self.status is None or checked.status is None:
+            return None
+        return self.status.refresh(checked.status.uri, now=now)
+
+    def check_status(self, checked: CheckedToken, *, now: int) -> VerifiedToken:
+        """Step 19: its issuer has not taken it back."""
+        if self.status is not None and checked.status is not None:
+            listed = self.status.find(checked.status.uri, now=now)
+            check_status(listed.status(checked.status.index))
+        return checked.token
 
     def open_proof(self, token: VerifiedToken, request: RequestToVerify) -> OpenedProof | None:
-        """Step 19 up to the proof's signature; None where nothing binds the token."""
+        """Step 20 up to the proof's signature; None where nothing binds the token."""
         if token.jkt is None:
             if request.proof:
                 raise TokenRejected(
@@ -143,7 +170,7 @@ class Checks:
     def check_proof(
         self, opened: OpenedProof, token: VerifiedToken, request: RequestToVerify, *, now: int
     ) -> Proof:
-        """The rest of step 19, of a proof whose signature was checked."""
+        """The rest of step 20, of a proof whose signature was checked."""
         try:
             return check_signed_proof(
                 opened,
@@ -161,7 +188,7 @@ class Checks:
             raise
 
     def remember(self, jkt: str, jti: str, issued_at: int, *, now: int) -> None:
-        """Step 20: last, so that only a proof that opened something is remembered."""
+        """Step 21: last, so that only a proof that opened something is remembered."""
         first = issued_at - self.rules.leeway_s
         window_s = replay_window_s(self.proof_max_age_s, self.rules.leeway_s)
         self.replay.remember(jkt, jti, first=first, last=first + window_s - 1, now=now)

@@ -8,16 +8,17 @@ Source: RFC 9068 §2.2 and §4 (access tokens), RFC 8693 §4.1 (``act``), RFC 78
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
 
 from keystead.codec import json
 from keystead.codec.json import JSON
-from keystead.errors import Malformed, Reason, TokenRejected
+from keystead.errors import Reason, TokenRejected
 from keystead.jose.jwt import find_date
 from keystead.model import EvidenceKind, Freshness, Protection, VerifiedToken
+from keystead.relying.claim_reader import find_claim, get_claim
 from keystead.relying.steps import Step
 from keystead.relying.verified import verified_token
 
@@ -56,7 +57,6 @@ PROVABLE: Mapping[EvidenceKind, frozenset[Protection]] = {
 # an app. A TPM certifies the key or nothing is bound; a workload's token shows no hardware at all.
 HARDWARE_ALONE = frozenset(PROVABLE) - {EvidenceKind.TPM2, EvidenceKind.OIDC}
 
-_T = TypeVar("_T")
 _E = TypeVar("_E", bound=StrEnum)
 
 
@@ -89,22 +89,24 @@ def check_claims(claims: Mapping[str, JSON], *, rules: TokenRules, now: int) -> 
 
 def check_issuer(claims: Mapping[str, JSON], issuer: str) -> None:
     """``iss`` is exactly ours, character by character (RFC 9068 §4)."""
-    if _get(json.get_str, claims, "iss", step=Step.ISSUER) != issuer:
+    if get_claim(json.get_str, claims, "iss", step=Step.ISSUER) != issuer:
         raise TokenRejected(Reason.ISSUER_MISMATCH, "iss is another issuer's", step=Step.ISSUER)
 
 
 def check_audience(claims: Mapping[str, JSON], audience: str) -> None:
     """``aud`` names us; it may name others too (RFC 9068 §4)."""
-    found = _get(json.find_str_or_list, claims, "aud", step=Step.AUDIENCE, max_items=MAX_AUDIENCES)
+    found = get_claim(
+        json.find_str_or_list, claims, "aud", step=Step.AUDIENCE, max_items=MAX_AUDIENCES
+    )
     if found is None or audience not in found:
         raise TokenRejected(Reason.AUDIENCE_MISMATCH, f"aud {found!r}", step=Step.AUDIENCE)
 
 
 def check_times(claims: Mapping[str, JSON], *, now: int, leeway_s: int) -> tuple[int, int]:
     """``now`` is before ``exp`` and not before ``iat`` and ``nbf``, with the leeway; (iat, exp)."""
-    expires_at = _date(_get(find_date, claims, "exp", step=Step.TIMES))
-    issued_at = _date(_get(find_date, claims, "iat", step=Step.TIMES))
-    not_before = _find(find_date, claims, "nbf", step=Step.TIMES)
+    expires_at = _date(get_claim(find_date, claims, "exp", step=Step.TIMES))
+    issued_at = _date(get_claim(find_date, claims, "iat", step=Step.TIMES))
+    not_before = find_claim(find_date, claims, "nbf", step=Step.TIMES)
     if now >= expires_at + leeway_s:
         raise TokenRejected(Reason.EXPIRED, f"exp {expires_at}, now {now}", step=Step.TIMES)
     for name, date in (("iat", issued_at), ("nbf", not_before)):
@@ -127,32 +129,32 @@ def check_lifetime(issued_at: int, expires_at: int, max_lifetime_s: int) -> None
 def check_identities(claims: Mapping[str, JSON]) -> None:
     """``sub``, ``client_id``, ``jti`` (RFC 9068 §2.2 requires them) and ``txn``, if any."""
     step = Step.IDENTITIES
-    _get(json.get_str, claims, "sub", step=step)
-    _get(json.get_str, claims, "client_id", step=step)
-    _get(json.get_str, claims, "jti", step=step, max_chars=MAX_JTI_CHARS)
-    _find(json.find_str, claims, "txn", step=step, max_chars=MAX_JTI_CHARS)
+    get_claim(json.get_str, claims, "sub", step=step)
+    get_claim(json.get_str, claims, "client_id", step=step)
+    get_claim(json.get_str, claims, "jti", step=step, max_chars=MAX_JTI_CHARS)
+    find_claim(json.find_str, claims, "txn", step=step, max_chars=MAX_JTI_CHARS)
 
 
 def check_actor(claims: Mapping[str, JSON]) -> None:
     """``act``: every actor in the chain has a ``sub``, and the chain ends (RFC 8693 §4.1)."""
     links: list[Mapping[str, JSON]] = []
-    link = _find(json.find_object, claims, "act", step=Step.ACTOR)
+    link = find_claim(json.find_object, claims, "act", step=Step.ACTOR)
     while link is not None:
         if len(links) == MAX_ACT_DEPTH:
             raise TokenRejected(
                 Reason.CLAIM_INVALID, f"act is deeper than {MAX_ACT_DEPTH}", step=Step.ACTOR
             )
         links.append(link)
-        link = _find(json.find_object, link, "act", step=Step.ACTOR)
+        link = find_claim(json.find_object, link, "act", step=Step.ACTOR)
     for members in reversed(links):
-        _get(json.get_str, members, "sub", step=Step.ACTOR, within="act.")
-        _find(json.find_str, members, "iss", step=Step.ACTOR)
-        _find(json.find_str, members, "attestation", step=Step.ACTOR)
+        get_claim(json.get_str, members, "sub", step=Step.ACTOR, within="act.")
+        find_claim(json.find_str, members, "iss", step=Step.ACTOR)
+        find_claim(json.find_str, members, "attestation", step=Step.ACTOR)
 
 
 def check_scope(claims: Mapping[str, JSON]) -> None:
     """``scope``, where there is one, is one string as RFC 6749 §3.3 spells it."""
-    scope = _find(json.find_str, claims, "scope", step=Step.SCOPE, max_chars=MAX_SCOPE_CHARS)
+    scope = find_claim(json.find_str, claims, "scope", step=Step.SCOPE, max_chars=MAX_SCOPE_CHARS)
     if scope is not None and not _SCOPE.fullmatch(scope):
         raise TokenRejected(Reason.CLAIM_INVALID, "scope is not RFC 6749's", step=Step.SCOPE)
 
@@ -160,10 +162,10 @@ def check_scope(claims: Mapping[str, JSON]) -> None:
 def check_authentication(claims: Mapping[str, JSON], *, latest: int) -> None:
     """``aal``, ``acr``, ``amr`` and ``auth_time``, as far as they are there."""
     step = Step.AUTHENTICATION
-    _find(json.find_int, claims, "aal", step=step, minimum=1, maximum=MAX_AAL)
-    _find(json.find_str, claims, "acr", step=step)
-    _find(json.find_str_list, claims, "amr", step=step, max_items=MAX_AMR_VALUES)
-    auth_time = _find(find_date, claims, "auth_time", step=step)
+    find_claim(json.find_int, claims, "aal", step=step, minimum=1, maximum=MAX_AAL)
+    find_claim(json.find_str, claims, "acr", step=step)
+    find_claim(json.find_str_list, claims, "amr", step=step, max_items=MAX_AMR_VALUES)
+    auth_time = find_claim(find_date, claims, "auth_time", step=step)
     if auth_time is not None and auth_time > latest:
         raise TokenRejected(Reason.CLAIM_INVALID, "auth_time is in the future", step=step)
 
@@ -172,7 +174,7 @@ def check_confirmation(
     claims: Mapping[str, JSON], *, dpop_required: bool
 ) -> Mapping[str, JSON] | None:
     """``cnf`` has a ``jkt`` and nothing that would go unchecked; None where there is no ``cnf``."""
-    confirmation = _find(json.find_object, claims, "cnf", step=Step.CONFIRMATION)
+    confirmation = find_claim(json.find_object, claims, "cnf", step=Step.CONFIRMATION)
     if confirmation is None and not dpop_required:
         return None
     if confirmation is None or "jkt" not in confirmation:
@@ -190,15 +192,15 @@ def check_residency(confirmation: Mapping[str, JSON] | None, *, latest: int) -> 
     step = Step.RESIDENCY
     if confirmation is None:
         return
-    members = _find(json.find_object, confirmation, "residency", step=step)
+    members = find_claim(json.find_object, confirmation, "residency", step=step)
     if members is None:
         return
     kind = _choice(EvidenceKind, members, "kind")
     protection = _choice(Protection, members, "protection")
-    hardware = _get(json.get_bool, members, "hardware", step=step, within="residency.")
-    verified_at = _get(json.get_int, members, "verified_at", step=step, within="residency.")
+    hardware = get_claim(json.get_bool, members, "hardware", step=step, within="residency.")
+    verified_at = get_claim(json.get_int, members, "verified_at", step=step, within="residency.")
     _choice(Freshness, members, "freshness")
-    _get(json.get_str, members, "policy", step=step, within="residency.")
+    get_claim(json.get_str, members, "policy", step=step, within="residency.")
     _thumbprint(members, "result", step=step)
     if protection not in PROVABLE[kind]:
         raise TokenRejected(Reason.CLAIM_INVALID, "residency its kind cannot prove", step=step)
@@ -208,31 +210,6 @@ def check_residency(confirmation: Mapping[str, JSON] | None, *, latest: int) -> 
         raise TokenRejected(Reason.CLAIM_INVALID, "verified_at is in the future", step=step)
 
 
-def _get(
-    read: Callable[..., _T],
-    members: Mapping[str, JSON],
-    name: str,
-    *,
-    step: Step,
-    within: str = "",
-    **bounds: int,
-) -> _T:
-    """A member that must be there."""
-    if name not in members:
-        raise TokenRejected(Reason.CLAIM_MISSING, within + name, step=step)
-    return _find(read, members, name, step=step, **bounds)
-
-
-def _find(
-    read: Callable[..., _T], members: Mapping[str, JSON], name: str, *, step: Step, **bounds: int
-) -> _T:
-    """A member by one of the codec's readers, whose ``Malformed`` becomes ``claim_invalid``."""
-    try:
-        return read(members, name, **bounds)
-    except Malformed as error:
-        raise TokenRejected(Reason.CLAIM_INVALID, error.detail, step=step) from error
-
-
 def _date(found: int | None) -> int:
     if found is None:
         raise TokenRejected(Reason.CLAIM_MISSING, "exp or iat", step=Step.TIMES)
@@ -240,7 +217,7 @@ def _date(found: int | None) -> int:
 
 
 def _choice(choices: type[_E], members: Mapping[str, JSON], name: str) -> _E:
-    text = _get(json.get_str, members, name, step=Step.RESIDENCY, within="residency.")
+    text = get_claim(json.get_str, members, name, step=Step.RESIDENCY, within="residency.")
     try:
         return choices(text)
     except ValueError as error:
@@ -250,6 +227,6 @@ def _choice(choices: type[_E], members: Mapping[str, JSON], name: str) -> _E:
 
 
 def _thumbprint(members: Mapping[str, JSON], name: str, *, step: Step) -> None:
-    text = _get(json.get_str, members, name, step=step)
+    text = get_claim(json.get_str, members, name, step=step)
     if not _SHA256.fullmatch(text):
         raise TokenRejected(Reason.CLAIM_INVALID, f"{name} is not a SHA-256", step=step)

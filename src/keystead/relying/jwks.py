@@ -135,9 +135,15 @@ def jwks_source(
     if isinstance(jwks, Mapping):
         return StaticJwks(jwks)
     if isinstance(jwks, str) and "://" in jwks:
-        from keystead.relying.jwks_http import fetcher
+        from keystead.relying.https import Kind, fetcher
 
-        return CachedJwks(fetcher(jwks, timeout_s=timeout_s), timeout_s=timeout_s)
+        kind = Kind(
+            name="jwks",
+            media_type="application/json",
+            max_bytes=MAX_SET_BYTES,
+            reason=Reason.KEYS_UNAVAILABLE,
+        )
+        return CachedJwks(fetcher(jwks, kind, timeout_s=timeout_s), timeout_s=timeout_s)
     if isinstance(jwks, str | Path):
         path = Path(jwks)
         _usable_set(_read(path))

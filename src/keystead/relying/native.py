@@ -10,7 +10,12 @@ from keystead.relying.requirements import Requirements, ResidencyRequirement
 
 
 def native_rules(
-    rules: TokenRules, requirements: Requirements, *, algorithms: Set[str], proof_max_age_s: int
+    rules: TokenRules,
+    requirements: Requirements,
+    *,
+    algorithms: Set[str],
+    proof_max_age_s: int,
+    status_required: bool,
 ) -> _native.Rules:
     """The same rules and requirements, for :class:`keystead._native.token.TokenBatch`."""
     return _native.Rules(
@@ -28,6 +33,7 @@ def native_rules(
         residency=None
         if requirements.residency is None
         else _native_residency(requirements.residency),
+        status_required=status_required,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import wait
+from concurrent.futures import Future, wait
 from pathlib import Path
 
 from keystead.codec.json import JSON
@@ -19,6 +19,7 @@ from keystead.relying.native import native_rules
 from keystead.relying.nonces import NonceSource
 from keystead.relying.replay import ReplayMemory, ReplayStore
 from keystead.relying.requirements import Requirements, ResidencyRequirement, check_configured
+from keystead.relying.status import StatusListRules, StatusSource, status_source
 
 DEFAULT_TOKEN_ALGORITHMS = ("ES256",)
 # What the issuer gives at most by default; longer lives need a decision here too.
@@ -48,10 +49,12 @@ class Verifier:
         token.user, token.agent, token.scopes, token.residency
 
     Times are Unix seconds, ages and lifetimes seconds. ``jwks`` is a key set, the path of one, an
-    https URL or a :class:`JwksSource`. ``replay`` remembers proofs; left out, the verifier has a
-    memory of its own, which serves one process: see ``refuse_proofs_before``. The first check that
-    fails raises, with the number of the check as ``step``; nothing is returned but a token that
-    passed all of them:
+    https URL or a :class:`JwksSource`. ``status_lists`` is the https URL that the issuer's lists
+    stand below, the path of one list, or a :class:`StatusSource`; left out, nobody asks whether a
+    token was revoked, and it is good until it expires. ``replay`` remembers proofs; left out, the
+    verifier has a memory of its own, which serves one process: see ``refuse_proofs_before``. The
+    first check that fails raises, with the number of the check as ``step``; nothing is returned but
+    a token that passed all of them:
 
     1. The token is a compact JWS of at most ``MAX_TOKEN_BYTES``, without critical headers, its
        payload one strict JSON object.
@@ -72,12 +75,14 @@ class Verifier:
     16. All of ``scopes_required`` are granted.
     17. The user's sign-in has ``minimum_aal``, one of ``acr_values``, and is recent enough.
     18. The key's residency is what ``require_residency`` asks for.
-    19. The proof passes the twelve checks of RFC 9449 §4.3, ``ath`` and ``jkt`` included; a
+    19. Where there are ``status_lists``: the token says where its status stands in one of them,
+        and there it is valid.
+    20. The proof passes the twelve checks of RFC 9449 §4.3, ``ath`` and ``jkt`` included; a
         ``ProofRejected`` has the number of that list.
-    20. The proof was not seen before.
+    21. The proof was not seen before.
 
     Raises ``Malformed``, ``TokenRejected``, ``ProofRejected``, ``Replayed``, or ``Unavailable``
-    when there are no keys or no room to remember the proof. Wrong parameters raise
+    when there are no keys, no status list or no room to remember the proof. Wrong parameters raise
     ``ConfigurationError``.
     """
 
@@ -99,6 +104,7 @@ class Verifier:
         max_token_lifetime_s: int = DEFAULT_MAX_TOKEN_LIFETIME_S,
         replay: ReplayStore | None = None,
         nonces: NonceSource | None = None,
+        status_lists: str | Path | StatusSource | None = None,
     ) -> None:
         own_memory = ReplayMemory(not_before=0)
         self._own_memory = own_memory if replay is None else None
@@ -121,19 +127,27 @@ class Verifier:
         )
         algorithms = _algorithms(allowed_algorithms)
         _within("proof_max_age_s", proof_max_age_s, 1, MAX_PROOF_AGE_S)
+        keys = jwks_source(jwks)
         self._checks = Checks(
-            keys=jwks_source(jwks),
+            keys=keys,
             algorithms=algorithms,
             rules=rules,
             requirements=self.requirements,
             proof_max_age_s=proof_max_age_s,
             replay=own_memory if replay is None else replay,
             nonces=nonces,
+            status=None
+            if status_lists is None
+            else status_source(
+                status_lists,
+                StatusListRules(issuer=issuer, keys=keys, algorithms=algorithms, leeway_s=leeway_s),
+            ),
             native=native_rules(
                 rules,
                 self.requirements,
                 algorithms=algorithms,
                 proof_max_age_s=proof_max_age_s,
+                status_required=status_lists is not None,
             ),
         )
 
@@ -166,14 +180,15 @@ class Verifier:
 
         ``proof`` is the ``DPoP`` header's value, or all its values; ``url`` is the request's own,
         as its clients see it. ``scopes`` adds to ``scopes_required`` for this request. May wait a
-        few seconds for the issuer's keys, where they come from a URL or file.
+        few seconds for the issuer's keys and status list, where they come from a URL or file.
         """
+        checks = self._checks
         request = RequestToVerify(token=token, proof=proof, method=method, url=url)
-        jws = self._checks.decode(token)
-        pending = self._checks.keys.refresh(jws.kid, now=now)
-        if pending is not None:
-            wait([pending], timeout=self._checks.keys.timeout_s)
-        return self._checks.request(jws, request, now=now, scopes=scopes)
+        jws = checks.decode(token)
+        _wait(checks.keys.refresh(jws.kid, now=now), checks.keys)
+        checked = checks.token(jws, now=now, scopes=scopes)
+        _wait(checks.refresh_status(checked, now=now), checks.status)
+        return checks.request(checked, request, now=now)
 
     async def verify_request_async(
         self,
@@ -185,19 +200,17 @@ class Verifier:
         now: int,
         scopes: Iterable[str] = (),
     ) -> VerifiedToken:
-        """As ``verify_request``; while it waits for keys, the event loop runs on."""
+        """As ``verify_request``; while it waits for a fetch, the event loop runs on."""
+        checks = self._checks
         request = RequestToVerify(token=token, proof=proof, method=method, url=url)
-        jws = self._checks.decode(token)
-        pending = self._checks.keys.refresh(jws.kid, now=now)
-        if pending is not None:
-            from asyncio import wait as wait_async
-            from asyncio import wrap_future
-
-            await wait_async([wrap_future(pending)], timeout=self._checks.keys.timeout_s)
-        return self._checks.request(jws, request, now=now, scopes=scopes)
+        jws = checks.decode(token)
+        await _wait_async(checks.keys.refresh(jws.kid, now=now), checks.keys)
+        checked = checks.token(jws, now=now, scopes=scopes)
+        await _wait_async(checks.refresh_status(checked, now=now), checks.status)
+        return checks.request(checked, request, now=now)
 
     def verify_batch(self, tokens: Sequence[str], *, now: int, threads: int = 1) -> BatchResult:
-        """Checks 1 to 18 of up to ``MAX_BATCH`` tokens: they are genuine, whoever sent them.
+        """Checks 1 to 19 of up to ``MAX_BATCH`` tokens: they are genuine, whoever sent them.
 
         Without its proof a token says nothing about who presents it. Raises ``Refused``
         (``limit_exceeded``) for too many; what is wrong with a token is in the result.
@@ -219,6 +232,21 @@ class Verifier:
         """
         if self._own_memory is not None:
             self._own_memory.refuse_before(time)
+
+
+def _wait(pending: Future[None] | None, source: JwksSource | StatusSource | None) -> None:
+    if pending is not None and source is not None:
+        wait([pending], timeout=source.timeout_s)
+
+
+async def _wait_async(
+    pending: Future[None] | None, source: JwksSource | StatusSource | None
+) -> None:
+    if pending is not None and source is not None:
+        from asyncio import wait as wait_async
+        from asyncio import wrap_future
+
+        await wait_async([wrap_future(pending)], timeout=source.timeout_s)
 
 
 def _named(name: str, value: str) -> str:

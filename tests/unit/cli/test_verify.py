@@ -26,7 +26,7 @@ from tests.relying_tokens import (
     spoilt,
     token,
 )
-from tests.unit.relying.test_jwks_http import serving, sized
+from tests.unit.relying.test_https import serving, sized
 
 AT = time_text(NOW)
 
@@ -182,11 +182,11 @@ def test_whole_requests_with_their_proofs(verify: Shell) -> None:
     assert status == 1
     assert verdicts == [
         "ok",
-        "url_mismatch (step 19, proof step 9)",
-        "method_mismatch (step 19, proof step 8)",
-        "proof_missing (step 19, proof step 1)",
-        "proof_not_single (step 19, proof step 1)",
-        "proof_replayed (step 20)",
+        "url_mismatch (step 20, proof step 9)",
+        "method_mismatch (step 20, proof step 8)",
+        "proof_missing (step 20, proof step 1)",
+        "proof_not_single (step 20, proof step 1)",
+        "proof_replayed (step 21)",
         "malformed (step 1)",
         "malformed",
         "malformed",
@@ -199,7 +199,7 @@ def test_a_proof_is_remembered_from_batch_to_batch(
 ) -> None:
     monkeypatch.setattr(verify_lines, "MAX_BATCH_LINES", 1)
     again = sent({}) * 2
-    assert verify(again, "--dpop") == (1, ["ok", "proof_replayed (step 20)"])
+    assert verify(again, "--dpop") == (1, ["ok", "proof_replayed (step 21)"])
 
 
 def test_says_when_there_was_no_room_for_proofs(verify: Shell) -> None:
@@ -241,7 +241,7 @@ def old_proof() -> str:
         (token(cnf=LEAVE_OUT), ["--allow-unbound"], True, None),
         (token(cnf=LEAVE_OUT), [], False, "binding_missing (step 14)"),
         (old_proof(), ["--dpop", "--proof-max-age", "65"], True, None),
-        (old_proof(), ["--dpop"], False, "proof_too_old (step 19, proof step 11)"),
+        (old_proof(), ["--dpop"], False, "proof_too_old (step 20, proof step 11)"),
     ],
 )
 def test_options_are_the_verifiers(

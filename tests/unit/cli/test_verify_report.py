@@ -35,12 +35,12 @@ ERRORS: list[tuple[KeysteadError, str, int | None, int | None]] = [
     (Malformed(Reason.MALFORMED, "secret"), "malformed", None, None),
     (
         ProofRejected(Reason.URL_MISMATCH, "secret", step=9),
-        "url_mismatch (step 19, proof step 9)",
-        19,
+        "url_mismatch (step 20, proof step 9)",
+        20,
         9,
     ),
-    (ProofRejected(Reason.PROOF_TOO_OLD, step=20), "proof_too_old (step 20)", 20, None),
-    (Replayed(step=20), "proof_replayed (step 20)", 20, None),
+    (ProofRejected(Reason.PROOF_TOO_OLD, step=21), "proof_too_old (step 21)", 21, None),
+    (Replayed(step=21), "proof_replayed (step 21)", 21, None),
 ]
 
 
@@ -119,7 +119,7 @@ def test_says_when_the_replay_memory_was_full() -> None:
     memory.remember("k", "j", first=NOW, last=NOW, now=NOW)
     for verdict, was_full in (
         (good(), False),
-        (Unavailable(Reason.REPLAY_MEMORY_FULL, step=20), True),
+        (Unavailable(Reason.REPLAY_MEMORY_FULL, step=21), True),
     ):
         tally = counted(verdict)
         document = json.loads(summary_json(tally, seconds=1.0, replay=memory))

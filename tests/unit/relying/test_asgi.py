@@ -359,7 +359,7 @@ async def test_one_line_a_request_without_secrets(caplog: pytest.LogCaptureFixtu
     assert len(lines) == 3
     assert lines[0].startswith('event=admitted user="user-7" agent="spiffe://example.org/agent/')
     assert lines[1].startswith(
-        "event=refused status=401 error=invalid_dpop_proof reason=proof_replayed step=20 "
+        "event=refused status=401 error=invalid_dpop_proof reason=proof_replayed step=21 "
     )
     assert all("\n" not in line for line in lines)
     assert 'url="https://api.example/x\\" event=admitted\\nuser=root"' in lines[2]

@@ -1,10 +1,11 @@
-"""Fetching a key set over HTTPS: bounded in size and time, no redirects, no proxies."""
+"""Fetching a document over HTTPS: bounded in size and time, no redirects, no proxies."""
 
 from __future__ import annotations
 
 import ssl
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from ipaddress import ip_address
 from socket import SHUT_RDWR, socket
@@ -13,26 +14,35 @@ from urllib.parse import urlsplit
 
 from keystead.errors import ConfigurationError, Malformed, Reason, Unavailable
 from keystead.jose.htu import normalise_htu
-from keystead.jose.jwk import MAX_SET_BYTES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """What is fetched: its name in errors, its bound, and what is missing without it."""
+
+    name: str
+    media_type: str
+    max_bytes: int
+    reason: Reason
 
 
 def fetcher(
-    url: str, *, timeout_s: float, ssl_context: ssl.SSLContext | None = None
+    url: str, kind: Kind, *, timeout_s: float, ssl_context: ssl.SSLContext | None = None
 ) -> Callable[[], bytes]:
     """A function that fetches ``url`` whole within ``timeout_s``, or raises ``Unavailable``.
 
-    ``https`` only; ``http`` to a loopback address or ``localhost`` is for development. Redirects
-    are refused, and the environment's proxy settings are not used: the host that was configured
-    answers, or nobody.
+    ``https`` only; ``http`` to a loopback address or ``localhost`` is for development; any other
+    URL raises ``ConfigurationError`` here. Redirects are refused, and the environment's proxy
+    settings are not used: the host that was configured answers, or nobody.
     """
     try:
         normalise_htu(url)  # stricter than urlsplit about what a URL is
     except Malformed as error:
-        raise ConfigurationError(detail=f"jwks: {error.detail}") from error
+        raise ConfigurationError(detail=f"{kind.name}: {error.detail}") from error
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port
     if parts.fragment or (parts.scheme != "https" and not _is_loopback(host)):
-        raise ConfigurationError(detail="jwks: an https URL is needed, or http to loopback")
+        raise ConfigurationError(detail=f"{kind.name}: an https URL is needed, or http to loopback")
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     context = ssl_context or ssl.create_default_context()
 
@@ -42,12 +52,12 @@ def fetcher(
             if parts.scheme == "https"
             else HTTPConnection(host, port, timeout=timeout_s)
         )
-        return _get(connection, target, timeout_s)
+        return _get(connection, target, kind, timeout_s)
 
     return fetch
 
 
-def _get(connection: HTTPConnection, target: str, timeout_s: float) -> bytes:
+def _get(connection: HTTPConnection, target: str, kind: Kind, timeout_s: float) -> bytes:
     # The socket's own timeout is per read, which a server that sends a byte a second never meets.
     opened: list[socket] = []
     deadline = Timer(timeout_s, _shut, [connection, opened])
@@ -56,18 +66,18 @@ def _get(connection: HTTPConnection, target: str, timeout_s: float) -> bytes:
     try:
         connection.connect()
         opened.append(connection.sock)
-        connection.request("GET", target, headers={"Accept": "application/json"})
+        connection.request("GET", target, headers={"Accept": kind.media_type})
         with connection.getresponse() as response:
             if response.status != 200:
-                raise Unavailable(Reason.KEYS_UNAVAILABLE, f"jwks: HTTP status {response.status}")
-            body = response.read(MAX_SET_BYTES + 1)
+                raise Unavailable(kind.reason, f"{kind.name}: HTTP status {response.status}")
+            body = response.read(kind.max_bytes + 1)
     except (OSError, HTTPException) as error:
-        raise Unavailable(Reason.KEYS_UNAVAILABLE, f"jwks: {error!r}") from error
+        raise Unavailable(kind.reason, f"{kind.name}: {error!r}") from error
     finally:
         deadline.cancel()
         connection.close()
-    if len(body) > MAX_SET_BYTES:
-        raise Unavailable(Reason.KEYS_UNAVAILABLE, f"jwks: more than {MAX_SET_BYTES} bytes")
+    if len(body) > kind.max_bytes:
+        raise Unavailable(kind.reason, f"{kind.name}: more than {kind.max_bytes} bytes")
     return body
 
 

@@ -18,11 +18,17 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from keystead.errors import ConfigurationError, Reason, Unavailable
-from keystead.relying.jwks_http import fetcher
+from keystead.relying.https import Kind, fetcher
 from tests.jose_keys import private_key
 from tests.relying_tokens import NOW, jwks, request, verifier
 
 BODY = json.dumps(jwks()).encode()
+KIND = Kind(
+    name="document",
+    media_type="application/json",
+    max_bytes=1_000,
+    reason=Reason.KEYS_UNAVAILABLE,
+)
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 
 
@@ -53,7 +59,7 @@ def serving(answer: Callable[[socket.socket], None], *, read_first: bool = True)
 
 def failure(answer: Callable[[socket.socket], None], *, timeout_s: float = 2.0) -> Unavailable:
     with serving(answer) as url, pytest.raises(Unavailable) as caught:
-        fetcher(url, timeout_s=timeout_s)()
+        fetcher(url, KIND, timeout_s=timeout_s)()
     assert caught.value.reason is Reason.KEYS_UNAVAILABLE
     return caught.value
 
@@ -68,7 +74,7 @@ def failure(answer: Callable[[socket.socket], None], *, timeout_s: float = 2.0) 
 )
 def test_fetches_a_document(response: bytes) -> None:
     with serving(lambda connection: connection.sendall(response)) as url:
-        assert fetcher(url, timeout_s=2)() == BODY
+        assert fetcher(url, KIND, timeout_s=2)() == BODY
 
 
 def test_a_verifier_takes_its_keys_from_a_url() -> None:
@@ -114,7 +120,7 @@ def test_a_server_that_drips_is_cut_off_in_time(prefix: bytes) -> None:
     begin = time.monotonic()
     with serving(drip) as url, suppress(Unavailable):
         # Without a length, being cut off looks like the end; the parser refuses what came.
-        assert len(fetcher(url, timeout_s=0.3)()) < 100
+        assert len(fetcher(url, KIND, timeout_s=0.3)()) < 100
     assert time.monotonic() - begin < 3
 
 
@@ -122,7 +128,7 @@ def test_nobody_listening_is_unavailable() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     with pytest.raises(Unavailable):
-        fetcher(f"http://localhost:{port}/", timeout_s=1)()
+        fetcher(f"http://localhost:{port}/", KIND, timeout_s=1)()
 
 
 @pytest.mark.parametrize(
@@ -140,7 +146,7 @@ def test_nobody_listening_is_unavailable() -> None:
 )
 def test_refuses_urls_that_are_not_plain_https(url: str) -> None:
     with pytest.raises(ConfigurationError):
-        fetcher(url, timeout_s=1)
+        fetcher(url, KIND, timeout_s=1)
 
 
 def certificate(folder: Path) -> ssl.SSLContext:
@@ -174,10 +180,10 @@ def test_https_trusts_only_whom_it_should(tmp_path: Path) -> None:
     with serving(answer, read_first=False) as url:
         url = url.replace("http:", "https:")
         with pytest.raises(Unavailable) as caught:
-            fetcher(url, timeout_s=2)()
+            fetcher(url, KIND, timeout_s=2)()
         assert "CERTIFICATE_VERIFY_FAILED" in caught.value.detail
         trusting = ssl.create_default_context(cafile=str(tmp_path / "server.pem"))
-        assert fetcher(url, timeout_s=2, ssl_context=trusting)() == BODY
+        assert fetcher(url, KIND, timeout_s=2, ssl_context=trusting)() == BODY
         by_name = url.replace("127.0.0.1", "localhost")
         with pytest.raises(Unavailable):
-            fetcher(by_name, timeout_s=2, ssl_context=trusting)()
+            fetcher(by_name, KIND, timeout_s=2, ssl_context=trusting)()
