@@ -4,6 +4,7 @@
  */
 #include "fuzz_input.h"
 #include "token/ks_claims.h"
+#include "token/ks_tokens.h"
 
 #define RULE_BYTES 6u
 #define SHA256 "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
@@ -12,7 +13,8 @@ START_FROM("\x3f\x01\x02\x05\x3c\x3c{\"iss\":\"i\",\"sub\":\"s\",\"aud\":\"a\",\
            "\"iat\":1000,\"exp\":1200,\"jti\":\"j\",\"txn\":\"t\",\"auth_time\":990,\"acr\":\"x\","
            "\"amr\":[\"pop\"],\"aal\":3,\"act\":{\"sub\":\"s\",\"act\":{\"sub\":\"t\"}},\"cnf\":{\"jkt\":\"" SHA256
            "\",\"residency\":{\"kind\":\"tpm2\",\"protection\":\"non-exportable\",\"hardware\":true,"
-           "\"verified_at\":995,\"freshness\":\"challenged\",\"policy\":\"p\",\"result\":\"" SHA256 "\"}}}")
+           "\"verified_at\":995,\"freshness\":\"challenged\",\"policy\":\"p\",\"result\":\"" SHA256 "\"}},"
+           "\"status\":{\"status_list\":{\"idx\":7,\"uri\":\"u\"}}}")
 
 static const ks_view scopes[] = {{(const uint8_t *)"r", 1}, {(const uint8_t *)"w", 1}};
 static const ks_view acr_values[] = {{(const uint8_t *)"y", 1}, {(const uint8_t *)"x", 1}};
@@ -70,6 +72,21 @@ static void check_accepted(const ks_json *document, const ks_token_rules *rules,
     require(!ks_is_refused(judge(document, &fewer, &ignored)));
 }
 
+/* Where the status stands: a URI that is no longer than the text, or a reason of its own step. */
+static void check_listed(const ks_json *document, const ks_token_rules *rules, size_t size) {
+    ks_listed listed = {{NULL, 0}, -1};
+    uint8_t *memory = malloc(size);
+    require(memory != NULL);
+    ks_refusal refusal = ks_listed_read(document, rules, memory, &listed);
+    require(ks_is_refused(refusal) && refusal.step == KS_STEP_STATUS);
+    if (refusal.as == KS_AS_UNAVAILABLE) {
+        require(listed.uri.size > 0 && listed.uri.data == memory && listed.index >= 0);
+    } else {
+        require(refusal.as == KS_AS_TOKEN_REJECTED && listed.uri.data == NULL);
+    }
+    free(memory);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     ks_claims claims;
     if (size < RULE_BYTES) {
@@ -87,6 +104,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         } else {
             check_accepted(document, &rules, &claims);
         }
+        check_listed(document, &rules, text.size);
     }
     free(document);
     copy_free(text);

@@ -14,11 +14,12 @@
 #define TOKEN_HEADER "{\"typ\":\"at+jwt\",\"alg\":\"Ed25519\",\"kid\":\"k\"}"
 #define CLAIMS                                                                                       \
     "{\"iss\":\"i\",\"sub\":\"s\",\"aud\":\"a\",\"client_id\":\"c\",\"iat\":1000,\"exp\":1200,\"jti\":\"j\"," \
-    "\"act\":{\"sub\":\"s\"},\"cnf\":{\"jkt\":\"\x01\"}}"
+    "\"act\":{\"sub\":\"s\"},\"cnf\":{\"jkt\":\"\x01\"}," \
+    "\"status\":{\"status_list\":{\"idx\":0,\"uri\":\"u\"}}}"
 #define PROOF_HEADER "{\"typ\":\"dpop+jwt\",\"alg\":\"EdDSA\",\"jwk\":\x01}"
 #define PROOF "{\"jti\":\"j\",\"htm\":\"GET\",\"htu\":\"https://a/b\",\"iat\":1000,\"ath\":\"\x01\"}"
 
-START_FROM("\x03\x03" TOKEN_HEADER "\xff" CLAIMS "\xff" PROOF_HEADER "\xff" PROOF
+START_FROM("\x07\x03" TOKEN_HEADER "\xff" CLAIMS "\xff" PROOF_HEADER "\xff" PROOF
            "\xfe\x03{\"typ\":\"at+jwt\",\"alg\":\"EdDSA\"}\xff" CLAIMS "\xff" PROOF_HEADER "\xff" PROOF
            "\xfe\x04" "a.b.c\xff\xff" "a.b.c")
 
@@ -93,6 +94,32 @@ static ks_named_key *keys_of(const fuzz_signer *signer, const ks_tokens *batch) 
     return keys;
 }
 
+/* Of a list, by the length of its URI: it cannot be had, or its width. Index 0 of all is valid. */
+static ks_status_list list_of(ks_view uri) {
+    static const uint8_t statuses[] = {0xe4, 0x1b, 0x80};
+    static const ks_refusal away = {KS_AS_UNAVAILABLE, KS_R_STATUS_UNAVAILABLE, KS_STEP_STATUS};
+    return (ks_status_list){
+        .statuses = {statuses, uri.size % 4},
+        .bits = 1u << uri.size / 4 % 4,
+        .refusal = uri.size % 5 == 4 ? away : ks_accepted,
+    };
+}
+
+static void check_status(ks_tokens *batch) {
+    require(ks_tokens_find_lists(batch) == KS_OK);
+    size_t count = ks_tokens_lists(batch);
+    ks_status_list *lists = calloc(count + 1, sizeof *lists);
+    require(lists != NULL);
+    for (size_t i = 0; i < count; i++) {
+        lists[i] = list_of(ks_tokens_list(batch, i));
+        for (size_t j = 0; j < i; j++) {
+            require(!ks_views_equal(ks_tokens_list(batch, i), ks_tokens_list(batch, j)));
+        }
+    }
+    require(ks_tokens_check_status(batch, lists) == KS_OK);
+    free(lists);
+}
+
 static void check_passed(const ks_tokens *batch, size_t index, const fuzz_signer *signer) {
     ks_proven proven = ks_tokens_proven(batch, index);
     require(ks_tokens_payload(batch, index).size > 0);
@@ -100,8 +127,10 @@ static void check_passed(const ks_tokens *batch, size_t index, const fuzz_signer
     require(proven.jkt.data == NULL || memcmp(proven.jkt.data, signer->jkt, JKT_CHARS) == 0);
 }
 
-static void judge(const fuzz_signer *signer, item *items, size_t count, unsigned threads) {
+static void judge(const fuzz_signer *signer, item *items, size_t count, unsigned threads,
+                  int is_listed) {
     const ks_token_rules rules = {
+        .status_required = is_listed,
         .algorithms = 0x7f,
         .issuer = {(const uint8_t *)"i", 1},
         .audience = {(const uint8_t *)"a", 1},
@@ -125,6 +154,9 @@ static void judge(const fuzz_signer *signer, item *items, size_t count, unsigned
     size_t middle = count / 3;
     require(ks_tokens_verify(batch, keys, 0, middle, threads) == KS_OK);
     require(ks_tokens_verify(batch, keys, middle, count, threads) == KS_OK);
+    if (is_listed) {
+        check_status(batch);
+    }
     require(ks_tokens_prove(batch, requests, 0, middle, threads) == KS_OK);
     require(ks_tokens_prove(batch, requests, middle, count, threads) == KS_OK);
     for (size_t i = 0; i < count; i++) {
@@ -147,12 +179,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static item items[MOST_ITEMS];
     const fuzz_signer *signer = signer_of_run();
     ks_view rest = {data, size};
-    unsigned threads = 1 + byte_take(&rest) % 4u;
+    uint8_t how = byte_take(&rest);
+    unsigned threads = 1 + how % 4u;
+    int is_listed = how >> 2 & 1;
     size_t count = items_read(signer, rest, items);
-    judge(signer, items, count, threads);
+    judge(signer, items, count, threads, is_listed);
     for (size_t i = 0; i < count && i < 4; i++) {
         item alone = items[i];
-        judge(signer, &alone, 1, 1);
+        judge(signer, &alone, 1, 1, is_listed);
         check_same(alone.found, items[i].found);
     }
     items_free(items, count);

@@ -32,6 +32,7 @@ void test_p256_values(void);
 void test_replay(void);
 void test_token_parts(void);
 void test_tokens(void);
+void test_listed(void);
 void test_verify(void);
 
 #endif

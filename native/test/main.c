@@ -25,6 +25,7 @@ static void run_threads(void) {
     test_replay();
     test_token_parts();
     test_tokens();
+    test_listed();
     test_verify();
     test_mb_library(); /* and from here on it is loaded */
     test_verify();
