@@ -37,7 +37,8 @@ def run(*, seed: int, rounds: int) -> dict[str, object]:
     ``Verifier.verify_batch``. ``rpc``: one call of ``VerificationService.VerifyBatch`` by an
     operator, over gRPC on the service's administration socket, the answer read; the service is a
     process of its own. ``cpu_us`` is the CPU time of both processes together, ``wall_us`` by the
-    clock on the wall, and ``more_a_token_us`` the difference of CPU time within each round.
+    clock on the wall, and ``more_a_token_us`` the difference of CPU time within each round;
+    ``service_more_us`` is as much of it as the service's process has.
     """
     with running() as installation:
         tokens = issued(installation, random.Random(seed))
@@ -65,33 +66,39 @@ def compared(
     ways = {"in_process": in_process, "rpc": rpc}
     cpu: dict[str, list[float]] = {name: [] for name in ways}
     wall: dict[str, list[float]] = {name: [] for name in ways}
+    service: list[float] = []
     for way in ways.values():
         each_us(way, pid, calls=1)  # the first time also loads and caches
-    calls = max(LEAST_CALLS, round(ROUND_S / (each_us(in_process, pid, calls=1)[1] * TOKENS / 1e6)))
+    calls = max(LEAST_CALLS, round(ROUND_S / (each_us(in_process, pid, calls=1)[2] * TOKENS / 1e6)))
     for _ in each_round(rounds):
         for name, way in ways.items():
-            cpu_us, wall_us = each_us(way, pid, calls=calls)
-            cpu[name].append(cpu_us)
+            ours_us, theirs_us, wall_us = each_us(way, pid, calls=calls)
+            cpu[name].append(ours_us + theirs_us)
             wall[name].append(wall_us)
+            if name == "rpc":
+                service.append(theirs_us)
     pairs = zip(cpu["rpc"], cpu["in_process"], strict=True)
+    alone = zip(service, cpu["in_process"], strict=True)
     return {
         "question": question,
         "batch": TOKENS,
         "cpu_us": figures(cpu, unit="us"),
         "wall_us": figures(wall, unit="us"),
         "more_a_token_us": figure([over - own for over, own in pairs], unit="us"),
+        "service_more_us": figure([over - own for over, own in alone], unit="us"),
     }
 
 
-def each_us(verify: Callable[[], bytes], pid: int, *, calls: int) -> tuple[float, float]:
-    """µs a token of CPU time, ours and that of the process ``pid``, and of the clock."""
+def each_us(verify: Callable[[], bytes], pid: int, *, calls: int) -> tuple[float, float, float]:
+    """µs a token of CPU time: ours, and that of the process ``pid``; and of the clock."""
     cpu, theirs, wall = time.process_time(), run_seconds(pid), time.perf_counter()
     for _ in range(calls):
         if verify() != b"\x01" * TOKENS:
             raise RuntimeError("a token was refused: the figures would mean nothing")
     wall = time.perf_counter() - wall
-    cpu = time.process_time() - cpu + run_seconds(pid) - theirs
-    return cpu / calls / TOKENS * 1e6, wall / calls / TOKENS * 1e6
+    cpu, theirs = time.process_time() - cpu, run_seconds(pid) - theirs
+    each = calls * TOKENS / 1e6
+    return cpu / each, theirs / each, wall / each
 
 
 def issued(installation: Installation, chance: random.Random) -> list[str]:
