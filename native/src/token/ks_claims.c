@@ -4,7 +4,7 @@
 
 enum {
     ISS, SUB, AUD, CLIENT_ID, SCOPE, IAT, EXP, NBF, JTI, TXN, AUTH_TIME, ACR, AMR, AAL, ACT, CNF,
-    CLAIM_NAMES
+    STATUS, CLAIM_NAMES
 };
 /* In the order in which Keystead writes them, which is read quickest. */
 static const ks_name claim_names[CLAIM_NAMES] = {
@@ -16,6 +16,7 @@ static const ks_name claim_names[CLAIM_NAMES] = {
     [ACR] = KS_NAME("acr"),     [AUTH_TIME] = KS_NAME("auth_time"),
     [AMR] = KS_NAME("amr"),     [AAL] = KS_NAME("aal"),
     [ACT] = KS_NAME("act"),     [CNF] = KS_NAME("cnf"),
+    [STATUS] = KS_NAME("status"),
 };
 
 enum { ACT_SUB, ACT_ISS, ACT_ATTESTATION, ACT_ACT, ACT_NAMES };
@@ -184,6 +185,7 @@ ks_refusal ks_claims_check(const ks_json *document, const ks_token_rules *rules,
     check_identities(&reader, at);
     check_actor(&reader, at);
     claims->scope = check_scope(&reader, at);
+    claims->status = at[STATUS];
     check_authentication(&reader, at, claims);
     uint32_t residency = check_confirmation(&reader, at, claims);
     reader.step = KS_STEP_RESIDENCY;

@@ -31,6 +31,7 @@ typedef struct ks_claims {
     ks_view scope, acr;
     int64_t aal, auth_time;
     ks_view jkt; /* no data: the token is bound to no key */
+    uint32_t status; /* index of its value, which nobody looked at; 0: none */
     int has_residency;
     ks_residency residency;
 } ks_claims;

@@ -5,7 +5,6 @@
 #include "ks_claim_reader.h"
 #include "ks_tokens.h"
 
-static const ks_name status_name = KS_NAME("status");
 static const ks_name status_list_name = KS_NAME("status_list");
 
 enum { IDX, URI, REFERENCE_NAMES };
@@ -21,19 +20,19 @@ static const ks_refusal unknown_yet = {KS_AS_UNAVAILABLE, KS_R_STATUS_UNAVAILABL
 
 /* --- what a token says -------------------------------------------------------------------------- */
 
-/* The object that must stand there; 0 if it does not, and then the reader has refused. */
-static uint32_t demand_object(ks_claim_reader *reader, uint32_t within, ks_name name) {
-    uint32_t at = 0;
-    (void)ks_members_find(reader->document, within, &name, 1, &at);
+/* The object that must stand at `at`; 0 if it does not, and then the reader has refused. */
+static uint32_t demand_object(ks_claim_reader *reader, uint32_t at) {
     ks_claim_demand(reader, at);
     return ks_claim_object(reader, at);
 }
 
-static ks_listed read_reference(ks_claim_reader *reader) {
+static ks_listed read_reference(ks_claim_reader *reader, uint32_t status) {
     ks_listed found = {{NULL, 0}, 0};
-    uint32_t at[REFERENCE_NAMES] = {0};
-    uint32_t status = demand_object(reader, 0, status_name);
-    uint32_t reference = status == 0 ? 0 : demand_object(reader, status, status_list_name);
+    uint32_t reference = 0, at[REFERENCE_NAMES] = {0};
+    if (demand_object(reader, status) != 0) {
+        (void)ks_members_find(reader->document, status, &status_list_name, 1, &reference);
+        reference = demand_object(reader, reference);
+    }
     if (reference != 0) {
         (void)ks_members_find(reader->document, reference, reference_names, REFERENCE_NAMES, at);
         ks_claim_demand(reader, at[IDX]);
@@ -43,10 +42,10 @@ static ks_listed read_reference(ks_claim_reader *reader) {
     return found;
 }
 
-ks_refusal ks_listed_read(const ks_json *document, const ks_token_rules *rules, uint8_t *memory,
+ks_refusal ks_listed_read(const ks_json *document, uint32_t status, uint8_t *memory,
                           ks_listed *out) {
-    ks_claim_reader reader = {.document = document, .rules = rules, .step = KS_STEP_STATUS};
-    ks_listed found = read_reference(&reader);
+    ks_claim_reader reader = {.document = document, .step = KS_STEP_STATUS};
+    ks_listed found = read_reference(&reader, status);
     if (ks_claim_refused(&reader)) {
         return reader.refusal;
     }

@@ -187,7 +187,7 @@ static ks_refusal check(const ks_tokens *batch, ks_token *token, ks_json *json) 
         memcpy(token->jkt, claims.jkt.data, sizeof token->jkt);
     }
     if (!ks_is_refused(refusal) && batch->rules->status_required) {
-        refusal = ks_listed_read(json, batch->rules, place_of_uri(batch, token), &token->listed);
+        refusal = ks_listed_read(json, claims.status, place_of_uri(batch, token), &token->listed);
     }
     return refusal;
 }

@@ -55,11 +55,11 @@ struct ks_tokens {
 KS_MUST_CHECK int ks_tokens_sort_out_names(ks_tokens *batch);
 
 /*
- * Step 19 as far as the token says it: where its status stands. `memory` takes the URI, which is no longer
- * than the token.
+ * Step 19 as far as the token says it: where its status stands. `status` is the index of that claim, 0 if
+ * there is none; `memory` takes the URI, which is no longer than the token.
  */
-KS_MUST_CHECK ks_refusal ks_listed_read(const ks_json *document, const ks_token_rules *rules,
-                                        uint8_t *memory, ks_listed *out);
+KS_MUST_CHECK ks_refusal ks_listed_read(const ks_json *document, uint32_t status, uint8_t *memory,
+                                        ks_listed *out);
 
 /* One signature of many: whose it is, and what makes it. */
 typedef struct ks_signed {
