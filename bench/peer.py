@@ -41,11 +41,23 @@ _NODE = _PROGRAMS / "node"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
-    """Where verifiers run. ``install`` answers what went wrong, or nothing."""
+    """Where a peer runs. ``install`` answers what went wrong, or nothing."""
 
     command: Sequence[str]
     install: Callable[[], str]
     variables: Mapping[str, str] = field(default_factory=dict)
+
+    def start(self) -> subprocess.Popen[str]:
+        """The process, with pipes to ask it; what it says of errors goes nowhere."""
+        return subprocess.Popen(
+            self.command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            cwd=_ROOT,
+            env={**os.environ, **self.variables},
+        )
 
 
 class Peers:
@@ -60,15 +72,7 @@ class Peers:
     def __enter__(self) -> Self:
         self._fault = self._environment.install()
         if not self._fault:
-            self._process = subprocess.Popen(
-                self._environment.command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                text=True,
-                cwd=_ROOT,
-                env={**os.environ, **self._environment.variables},
-            )
+            self._process = self._environment.start()
         return self
 
     def __exit__(
@@ -172,6 +176,11 @@ def _hex(item: Item) -> dict[str, str]:
 
 PYTHON = Environment(command=(str(_PYTHON), str(_PROGRAMS / "verifiers.py")), install=install)
 NODE = Environment(command=("node", str(_NODE / "verifiers.mjs")), install=install_node)
+NODE_ENDPOINT = Environment(
+    command=("node", str(_NODE / "token_endpoint.mjs")),
+    install=install_node,
+    variables={"NODE_ENV": "production"},
+)
 
 
 def own(engine: str) -> Environment:
