@@ -31,6 +31,8 @@ ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 ASSERTION_S = 60
 SCOPE = "events.read"
 RESOURCE = "https://mail.example"
+# Ours live as long.
+TOKEN_S = 300
 SECRET_BYTES = 32
 STOP_TIMEOUT_S = 10
 
@@ -219,7 +221,10 @@ def _told(process: subprocess.Popen[str], chance: random.Random) -> OidcProvider
 
 def check(provider: OidcProvider) -> None:
     """PeerMissing unless it gives tokens for what is good, and none for what is bent."""
-    nonce = provider.nonce()
+    try:
+        nonce = provider.nonce()
+    except RuntimeError as error:
+        raise PeerMissing(f"gives no nonce: {error}") from None
     good = [
         provider.request(form(), provider.proof(nonce=nonce))
         for form in (provider.assertion_form, provider.secret_form, provider.renewal_form)
@@ -264,10 +269,13 @@ def _check_token(provider: OidcProvider, body: bytes) -> None:
         key = jwk.parse_public(json.get_object(provider.said, "key"))
         claims = json.parse_object(jws.verify_compact(token, key=key))
         bound = json.get_str(json.get_object(claims, "cnf"), "jkt")
+        lifetime_s = json.get_int(claims, "exp") - json.get_int(claims, "iat")
     except KeysteadError as error:
         raise PeerMissing(f"answers no signed token: {error}") from None
     if bound != provider.agent.public.thumbprint or claims.get("aud") != RESOURCE:
         raise PeerMissing("answers a token for another key or audience")
+    if lifetime_s != TOKEN_S:
+        raise PeerMissing(f"answers a token of {lifetime_s} s")
 
 
 def _one(provider: OidcProvider, request: bytes) -> Answers:

@@ -37,8 +37,8 @@ COMPARED: Mapping[str, str] = {
     "renewal": "Either: the refresh token grant without rotation; the proof is all that a client "
     "has. “By secret”: client credentials with a shared secret, the least that oidc-provider can "
     "be asked for. Each verifies one ES256 signature and makes one.",
-    "both": "Every request has a DPoP proof with the server's nonce, its replay refused, and the access "
-    "token is an ES256 JWT of five minutes, bound to the proof's key.",
+    "both": "Every request has a DPoP proof with the server's nonce, its replay refused, and the "
+    "access token is an ES256 JWT of five minutes, bound to the proof's key.",
     "keystead_alone": "Keystead alone knows the key as an attested one, says in the token where it "
     "is and who acts, asks a policy, and has the proof's use and an audit event on disk before the "
     "answer leaves; its signature comes from a TPM, emulated by swtpm in another process.",

@@ -36,7 +36,7 @@ NAMES: Mapping[str, str] = {
     "keystead_and_swtpm": "Keystead + swtpm",
     "epsilon-attestation-verifier": "epsilon verifier",
     "oidc_provider": "oidc-provider",
-    "oidc_provider_by_secret": "same, by secret",
+    "oidc_provider_by_secret": "oidc, by secret",
     "raw_socket": "bare swtpm",
     "device": "through the queue",
     "keyring": "JWS written, too",
