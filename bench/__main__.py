@@ -41,6 +41,7 @@ BENCHES = (
     "audit_write",
     "sign_rate",
     "exchange_cost",
+    "token_endpoint",
     "idle_memory",
 )
 # Starting a service takes seconds, so its memory is looked at less often.

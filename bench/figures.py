@@ -34,6 +34,7 @@ PEERS = (
     "jwcrypto",
     "keylime",
     "node_jose",
+    "oidc_provider",
     "omne-attest",
     "one_signature",
     "openssl",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlencode, urlsplit
 
@@ -46,6 +46,14 @@ def token_request(url: str, form: dict[str, str], *, proof: str | None) -> bytes
 def send_all(url: str, requests: Iterable[bytes], *, connections: int = CONNECTIONS) -> Answers:
     """Send each request once; every connection has one in flight."""
     return asyncio.run(_send_all(url, deque(requests), connections))
+
+
+def send_accepted(url: str, requests: Sequence[bytes]) -> Answers:
+    """The same; RuntimeError unless every answer is 200."""
+    answers = send_all(url, requests)
+    if answers.statuses != {200: len(requests)}:
+        raise RuntimeError(f"{dict(answers.statuses)}: {answers.last_body[:300]!r}")
+    return answers
 
 
 async def _send_all(url: str, waiting: deque[bytes], connections: int) -> Answers:

@@ -36,16 +36,28 @@ _REQUIREMENTS = _ROOT / "requirements" / "peers.txt"
 _PROGRAMS = Path(__file__).parent / "peers"
 _ENVIRONMENT = _ROOT / ".venv" / "peers"
 _PYTHON = _ENVIRONMENT / "bin" / "python"
-_NODE = _PROGRAMS / "node"
+PEERS_FROM_NPM = _PROGRAMS / "node"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
-    """Where verifiers run. ``install`` answers what went wrong, or nothing."""
+    """Where a peer runs. ``install`` answers what went wrong, or nothing."""
 
     command: Sequence[str]
     install: Callable[[], str]
     variables: Mapping[str, str] = field(default_factory=dict)
+
+    def start(self) -> subprocess.Popen[str]:
+        """The process, with pipes to ask it; what it says of errors goes nowhere."""
+        return subprocess.Popen(
+            self.command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            cwd=_ROOT,
+            env={**os.environ, **self.variables},
+        )
 
 
 class Peers:
@@ -60,15 +72,7 @@ class Peers:
     def __enter__(self) -> Self:
         self._fault = self._environment.install()
         if not self._fault:
-            self._process = subprocess.Popen(
-                self._environment.command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                text=True,
-                cwd=_ROOT,
-                env={**os.environ, **self._environment.variables},
-            )
+            self._process = self._environment.start()
         return self
 
     def __exit__(
@@ -136,12 +140,12 @@ def install_node() -> str:
     said = subprocess.run([node, "--version"], capture_output=True, text=True, check=True).stdout
     if int(said.lstrip("v").partition(".")[0]) < NODE_VERSION:
         return f"node {said.strip()} is older than {NODE_VERSION}"
-    wanted = hashlib.sha256((_NODE / "package-lock.json").read_bytes()).hexdigest()
-    stamp = _NODE / "node_modules" / ".installed"
+    wanted = hashlib.sha256((PEERS_FROM_NPM / "package-lock.json").read_bytes()).hexdigest()
+    stamp = PEERS_FROM_NPM / "node_modules" / ".installed"
     if stamp.exists() and stamp.read_text() == wanted:
         return ""
     say("installing the peers from npm …")
-    fault = _run(["npm", "ci", "--prefer-offline", "--fetch-retries=1"], folder=_NODE)
+    fault = _run(["npm", "ci", "--prefer-offline", "--fetch-retries=1"], folder=PEERS_FROM_NPM)
     if not fault:
         stamp.write_text(wanted)
     return fault
@@ -171,7 +175,12 @@ def _hex(item: Item) -> dict[str, str]:
 
 
 PYTHON = Environment(command=(str(_PYTHON), str(_PROGRAMS / "verifiers.py")), install=install)
-NODE = Environment(command=("node", str(_NODE / "verifiers.mjs")), install=install_node)
+NODE = Environment(command=("node", str(PEERS_FROM_NPM / "verifiers.mjs")), install=install_node)
+NODE_ENDPOINT = Environment(
+    command=("node", str(PEERS_FROM_NPM / "token_endpoint.mjs")),
+    install=install_node,
+    variables={"NODE_ENV": "production"},
+)
 
 
 def own(engine: str) -> Environment:

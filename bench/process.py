@@ -7,7 +7,8 @@ from collections import defaultdict
 from pathlib import Path
 
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
-# /proc/PID/task/TID/stat after the name: state is field 3, utime 14, stime 15 (proc(5)).
+# /proc/PID/stat after the name: state is field 3, the parent 4, utime 14, stime 15 (proc(5)).
+_PARENT = 4 - 3
 _UTIME, _STIME = 14 - 3, 15 - 3
 _BYTES_PER_KB = 1024
 
@@ -29,15 +30,33 @@ def cpu_seconds(pid: int) -> dict[str, float]:
 def run_seconds(pid: int) -> float:
     """Time on a CPU of all threads that live, to the nanosecond; in ticks where the kernel was
     built without these statistics (Documentation/scheduler/sched-stats.rst)."""
-    total_ns = 0
+    return sum(run_seconds_by_thread(pid).values())
+
+
+def run_seconds_by_thread(pid: int) -> dict[str, float]:
+    """The same by thread name."""
+    seconds: defaultdict[str, float] = defaultdict(float)
     for task in Path(f"/proc/{pid}/task").iterdir():
         try:
-            total_ns += int((task / "schedstat").read_text().split()[0])
+            name = (task / "comm").read_text().rstrip("\n")
+            seconds[name] += int((task / "schedstat").read_text().split()[0]) / 1e9
         except ProcessLookupError:
             continue  # it ended meanwhile
         except (FileNotFoundError, IndexError):
-            return sum(cpu_seconds(pid).values())
-    return total_ns / 1e9
+            return cpu_seconds(pid)
+    return seconds
+
+
+def child_called(name: str, *, of: int) -> int | None:
+    """The process id of the child of ``of`` whose program has that name."""
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            called, _, rest = (process / "stat").read_text().partition("(")[2].rpartition(")")
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # it ended meanwhile
+        if called == name and int(rest.split()[_PARENT]) == of:
+            return int(process.name)
+    return None
 
 
 def memory_mb(pid: int) -> dict[str, float]:

@@ -33,6 +33,15 @@ def memory(mb: float) -> dict[str, Any]:
     return {"question": "How much memory?", "cases": cases, "run": run()}
 
 
+def endpoint() -> dict[str, Any]:
+    """What ``token_endpoint`` says of a case."""
+    seen = {"keystead": rounds(300), "oidc_provider": rounds(400)}
+    return {
+        "per_second": {name: figure(each, unit="per_second") for name, each in seen.items()},
+        "keystead_to": {"oidc_provider": ratio(seen, "keystead", "oidc_provider")},
+    }
+
+
 def run(**changes: Any) -> dict[str, Any]:
     return {
         "at": "2026-01-02 03:04",
@@ -71,6 +80,7 @@ def every_section() -> Document:
         "batch_size": {"batches": curve, "threads": wall},
         "token_stages": {"cases": {"es256_one_key": stages}},
         "sign_rate": {"wall_per_second": {"raw_socket": part, "device": part}},
+        "token_endpoint": {"cases": {"exchange": endpoint()}, "compared": {"exchange": "Who?"}},
         "appraise_nitro": {
             "per_second": {
                 **rate,

@@ -24,6 +24,7 @@ SECTIONS = (
     ),
     ("Where a token's time goes", plots.stages),
     ("Signing, beside swtpm", plots.signing),
+    ("The token endpoint, beside oidc-provider", plots.endpoint),
     ("Appraisals", plots.appraisals),
 )
 

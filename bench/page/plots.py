@@ -32,7 +32,11 @@ NAMES: Mapping[str, str] = {
     "keystead_portable": "Keystead, no IFMA",
     "keystead_batches_of_32": "Keystead, by 32",
     "keystead_batches_of_1": "Keystead, singly",
+    "keystead_apart_from_tpm": "Keystead, no TPM",
+    "keystead_and_swtpm": "Keystead + swtpm",
     "epsilon-attestation-verifier": "epsilon verifier",
+    "oidc_provider": "oidc-provider",
+    "oidc_provider_by_secret": "oidc, by secret",
     "raw_socket": "bare swtpm",
     "device": "through the queue",
     "keyring": "JWS written, too",
@@ -119,6 +123,16 @@ def signing(document: Document) -> Iterator[Plot]:
         "Eight callers through the service's queue, beside one bare socket of the same swtpm.",
         result.get("wall_per_second"),
     )
+
+
+def endpoint(document: Document) -> Iterator[Plot]:
+    """Tokens asked for over HTTP, beside another server."""
+    result = document.results.get("token_endpoint", {})
+    compared, peer = result.get("compared", {}), result.get("peer", "")
+    for name, case in _cases(document, "token_endpoint"):
+        said = [compared.get(each, "") for each in (name, "keystead_alone", "oidc_provider_alone")]
+        caption = " ".join(["Requests a second of the server's CPU time.", *said, f"({peer})"])
+        yield from _rates(f"Token endpoint: {_named(name)}", caption, case.get("per_second"))
 
 
 def appraisals(document: Document) -> Iterator[Plot]:

@@ -90,7 +90,15 @@ def test_every_ratio_is_beside_its_target_or_among_the_others() -> None:
 
 def test_every_section_is_drawn(whole: str) -> None:
     assert "Not measured in this run." not in whole
-    assert page(document({}), None).count("Not measured in this run.") == 5
+    assert page(document({}), None).count("Not measured in this run.") == 6
+
+
+def test_another_token_endpoint_is_drawn_with_its_ratio(whole: str) -> None:
+    assert "Token endpoint: exchange" in whole
+    assert {"oidc-provider", "400"} <= texts(whole)
+    others = whole.partition("Ratios without a target")[2].partition("</table>")[0]
+    assert "token_endpoint: cases exchange keystead_to oidc_provider" in others
+    assert "0.75×" in others
 
 
 def test_every_plot_has_its_words_and_its_table(whole: str) -> None:
