@@ -26,6 +26,7 @@ from tests.relying_tokens import (
     spoilt,
     token,
 )
+from tests.status_lists import list_token, listed, packed
 from tests.unit.relying.test_https import serving, sized
 
 AT = time_text(NOW)
@@ -85,6 +86,28 @@ def sent(*changes: dict[str, object]) -> list[str]:
 def summary(lines: list[str]) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(lines[-1])["summary"]
     return found
+
+
+def test_revoked_tokens_are_named_where_lists_were_given(verify: Shell, tmp_path: Path) -> None:
+    path = tmp_path / "list.jwt"
+    path.write_bytes(list_token(packed([0, 1])))
+    tokens = [token(status=listed(0)), token(status=listed(1)), token(status=listed(8)), token()]
+    assert verify(tokens) == (0, ["ok"] * 4)
+    assert verify(tokens, "--status-lists", str(path)) == (
+        1,
+        [
+            "ok",
+            "token_revoked (step 19)",
+            "status_unknown (step 19)",
+            "claim_missing (step 19)",
+        ],
+    )
+    path.write_bytes(list_token(key="holder"))
+    status, lines = verify(tokens[:1], "--status-lists", str(path), "--json")
+    assert status == 1 and json.loads(lines[0])["reason"] == "status_unavailable"
+    for wrong in (str(tmp_path / "missing"), "http://issuer.example/lists/"):
+        assert verify(tokens, "--status-lists", wrong) == (2, [])
+        assert "status list" in verify.err
 
 
 def test_all_good_is_status_0(verify: Shell) -> None:
