@@ -12,7 +12,7 @@ from bench.interleaved import Runner, measured, runner
 from bench.peer import NODE, Item, Peers
 from bench.tokens import METHOD, URL, Issuer, Requests, agents, bent_requests, requests
 from bench.workload import PrivateKey
-from keystead.relying import RequestToVerify
+from keystead.relying import RequestToVerify, Verifier
 
 question = "How many requests a second does one core verify, token and proof together?"
 
@@ -21,15 +21,17 @@ PYTHON_PEERS = ("pyjwt", "joserfc")
 NODE_PEERS = ("node_jose",)
 
 Keys = Callable[[], Sequence[PrivateKey]]
+Way = Callable[[Verifier, Sequence[RequestToVerify], int], bool]
 
 
 def run(*, seed: int, rounds: int) -> dict[str, object]:
     """Medians over ``rounds`` interleaved rounds, in requests a second of CPU time.
 
     A request is one issuer's token, bound to an agent's key, and this agent's proof; both by ES256,
-    every agent another. ``keystead``: ``Verifier.verify_request_batch``, twenty checks and those of
+    every agent another. ``keystead``: ``Verifier.verify_request_batch``, all checks and those of
     RFC 9449 §4.3, replay included, where half of the agents were seen before; ``keystead_all_seen``
-    and ``keystead_none_seen``: all of them, and none. ``openssl``: the two signatures and nothing
+    and ``keystead_none_seen``: all of them, and none; ``keystead_one_alone``: half of them, by a
+    ``Verifier.verify_request`` for each. ``openssl``: the two signatures and nothing
     else. Peers check the token as in ``verify_tokens``, and the proof by hand with what they have;
     none of them remembers proofs.
     """
@@ -45,7 +47,13 @@ def run(*, seed: int, rounds: int) -> dict[str, object]:
     }
     with ExitStack() as stack:
         floor = stack.enter_context(opened())
-        runners = {name: request_runner(issuer, keys, chance) for name, keys in supplies.items()}
+        runners = {
+            name: request_runner(issuer, keys, chance, verify_together)
+            for name, keys in supplies.items()
+        }
+        runners["keystead_one_alone"] = request_runner(
+            issuer, supplies["keystead"], chance, verify_alone
+        )
         refuses(issuer, bent_requests(made))
         runners["openssl"] = floor.runner(made.tokens, made.proofs)
         items = [item(issuer, each) for each in made.items]
@@ -65,19 +73,32 @@ def run(*, seed: int, rounds: int) -> dict[str, object]:
         "per_second": figures(rates, unit="per_second"),
         "keystead_to": ratios(rates, "keystead"),
         "all_seen_to": ratios(rates, "keystead_all_seen"),
+        "one_alone_to": ratios(rates, "keystead_one_alone"),
         "none_seen_to_openssl": ratio(rates, "keystead_none_seen", "openssl"),
         "missing": missing,
     }
 
 
-def request_runner(issuer: Issuer, keys: Keys, chance: random.Random) -> Runner:
-    """All requests in one call; new ones each time, since a proof is good once."""
+def verify_together(verifier: Verifier, batch: Sequence[RequestToVerify], now: int) -> bool:
+    """All in one call."""
+    return all(verifier.verify_request_batch(batch, now=now).ok)
+
+
+def verify_alone(verifier: Verifier, batch: Sequence[RequestToVerify], now: int) -> bool:
+    """A call each, which raises if it must."""
+    for sent in batch:
+        verifier.verify_request(sent.token, sent.proof, sent.method, sent.url, now=now)
+    return True
+
+
+def request_runner(issuer: Issuer, keys: Keys, chance: random.Random, verified: Way) -> Runner:
+    """Requests that are new each time, since a proof is good once."""
 
     def measure() -> float:
         verifier, items = issuer.verifier(), requests(issuer, keys(), chance).items
 
         def verify(batch: Sequence[RequestToVerify]) -> None:
-            if not all(verifier.verify_request_batch(batch, now=issuer.now).ok):
+            if not verified(verifier, batch, issuer.now):
                 raise RuntimeError("a good request was refused: the figures would mean nothing")
 
         return runner([items], verify)() * len(items)

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from keystead.errors import KeysteadError, ProofRejected, Reason
 from keystead.model import Freshness, Protection, VerifiedToken
 from keystead.relying import ReplayMemory, RequestToVerify, ResidencyRequirement, Verifier
-from keystead.relying.checks import Checks
 from keystead.relying.steps import Step
 from tests.bent_tokens import NAMES, bent_request, damaged, issuer_jwks
 from tests.relying_tokens import AUDIENCE, ISSUER, NOW, request
@@ -92,11 +91,6 @@ def outcome(verdict: Callable[[], VerifiedToken]) -> Outcome:
         return type(error), error.reason, error.step
 
 
-def token_alone(checks: Checks, sent: str, now: int) -> VerifiedToken:
-    """What the readable path says of a token without its proof."""
-    return checks.check_status(checks.token(checks.decode(sent), now=now), now=now)
-
-
 def check_same(
     requests: list[RequestToVerify],
     configured: dict[str, Any],
@@ -105,18 +99,20 @@ def check_same(
     capacity: int = 100,
 ) -> list[Outcome]:
     """Both paths on the same requests; answers what both say of each."""
-    single, many = (
+    readable, alone, many = (
         Verifier(**configured, replay=ReplayMemory(capacity=capacity, not_before=0))
-        for _ in range(2)
+        for _ in range(3)
     )
-    checks, tokens = single._checks, [sent.token for sent in requests]
-    alone = [outcome(lambda sent=sent: token_alone(checks, sent, now)) for sent in tokens]  # type: ignore[misc]
+    checks, tokens = readable._checks, [sent.token for sent in requests]
+    expected = [outcome(lambda sent=sent: checks.token(sent, now=now)) for sent in tokens]  # type: ignore[misc]
     batch = many.verify_batch(tokens, now=now)
-    assert [outcome(lambda at=at: batch[at]) for at in range(len(batch))] == alone  # type: ignore[misc]
-    expected = [
-        outcome(lambda s=s: single.verify_request(s.token, s.proof, s.method, s.url, now=now))  # type: ignore[misc]
+    assert [outcome(lambda at=at: batch[at]) for at in range(len(batch))] == expected  # type: ignore[misc]
+    expected = [outcome(lambda sent=sent: checks.request(sent, now=now)) for sent in requests]  # type: ignore[misc]
+    found = [
+        outcome(lambda s=s: alone.verify_request(s.token, s.proof, s.method, s.url, now=now))  # type: ignore[misc]
         for s in requests
     ]
+    assert found == expected
     result = many.verify_request_batch(requests, now=now, threads=2)
     found = [outcome(lambda at=at: result[at]) for at in range(len(result))]  # type: ignore[misc]
     assert found == expected

@@ -8,8 +8,7 @@ proof's ``ath`` without the GIL. Python finds the issuer's keys, asks what only 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, wait
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeAlias, TypeVar
 
 from keystead._native import token as _native
@@ -33,6 +32,7 @@ from keystead.relying.replay import ReplayMemory
 from keystead.relying.status import MAX_LISTS, StatusSource, status_unavailable
 from keystead.relying.steps import Step
 from keystead.relying.verified import verified_token
+from keystead.relying.waits import Waiting, wait_for
 
 # A few megabytes of tokens, and under a second on one core.
 MAX_BATCH = min(4_096, _native.MAX_TOKENS)
@@ -58,7 +58,7 @@ class BatchResult:
     """One verdict an item, in the order of the input.
 
     ``ok`` holds one byte an item, 1 where it passed. ``result[i]`` is the ``VerifiedToken``, or
-    raises what ``verify_request`` would have raised. Objects are made when they are asked for.
+    raises what ``verify_request`` raises. Objects are made when they are asked for.
     """
 
     __slots__ = ("_batch", "_errors", "_explain", "ok")
@@ -127,29 +127,52 @@ class BatchResult:
         return self._explain.error(index) if error is None else error.with_traceback(None)
 
 
-def check_batch(checks: Checks, tokens: Sequence[str], *, now: int, threads: int) -> BatchResult:
+def check_batch(
+    checks: Checks, tokens: Sequence[str], *, now: int, threads: int
+) -> Waiting[BatchResult]:
     """Steps 1 to 19 of many tokens."""
-    items = _bounded(tokens)
-    batch, errors = _verified(checks, items, now=now, threads=threads)
-    return BatchResult(batch, errors, _Explanation(batch, checks, items, None, now))
+    items, none = _bounded(tokens), frozenset[str]()
+    batch, errors = yield from _verified(checks, items, none, now=now, threads=threads)
+    return BatchResult(batch, errors, _Explanation(batch, checks, items, None, none, now))
 
 
 def check_request_batch(
     checks: Checks, requests: Sequence[RequestToVerify], *, now: int, threads: int
-) -> BatchResult:
+) -> Waiting[BatchResult]:
     """All steps of many requests, replay inside the batch included."""
-    items = _bounded(requests)
+    return _check_requests(checks, _bounded(requests), frozenset(), now=now, threads=threads)
+
+
+def check_request(
+    checks: Checks, request: RequestToVerify, *, now: int, scopes: Iterable[str]
+) -> Waiting[VerifiedToken]:
+    """All steps of one request, which needs these scopes too. What a replay store or a nonce source
+    of somebody's making raises goes to the caller."""
+    added = frozenset(scopes)
+    result = yield from _check_requests(checks, (request,), added, now=now, threads=1, alone=True)
+    return result[0]
+
+
+def _check_requests(
+    checks: Checks,
+    items: tuple[RequestToVerify, ...],
+    scopes: frozenset[str],
+    *,
+    now: int,
+    threads: int,
+    alone: bool = False,
+) -> Waiting[BatchResult]:
     tokens = [request.token for request in items]
-    batch, errors = _verified(checks, tokens, now=now, threads=threads)
+    batch, errors = yield from _verified(checks, tokens, scopes, now=now, threads=threads)
     batch.prove(items, threads=threads)
-    _finish(checks, batch, items, errors, now=now)
-    return BatchResult(batch, errors, _Explanation(batch, checks, tokens, items, now))
+    _finish(checks, batch, items, errors, now=now, alone=alone)
+    return BatchResult(batch, errors, _Explanation(batch, checks, tokens, items, scopes, now))
 
 
 class _Explanation:
     """The error of an item that the engine refused, with the readable path's detail."""
 
-    __slots__ = ("_batch", "_checks", "_now", "_requests", "_tokens")
+    __slots__ = ("_batch", "_checks", "_now", "_requests", "_scopes", "_tokens")
 
     def __init__(
         self,
@@ -157,12 +180,14 @@ class _Explanation:
         checks: Checks,
         tokens: Sequence[str],
         requests: Sequence[RequestToVerify] | None,
+        scopes: frozenset[str],
         now: int,
     ) -> None:
         self._batch = batch
         self._checks = checks
         self._tokens = tokens
         self._requests = requests
+        self._scopes = scopes
         self._now = now
 
     def error(self, index: int) -> KeysteadError:
@@ -180,7 +205,8 @@ class _Explanation:
     def _check_again(self, index: int) -> None:
         """Every step but the keys, the signatures and what is remembered."""
         checks, now = self._checks, self._now
-        checked = checks.check_payload(checks.decode(self._tokens[index]).payload, now=now)
+        payload = checks.decode(self._tokens[index]).payload
+        checked = checks.check_payload(payload, now=now, scopes=self._scopes)
         token = checks.check_status(checked, now=now)
         if self._requests is None:
             return
@@ -194,15 +220,17 @@ class _Explanation:
 
 
 def _verified(
-    checks: Checks, tokens: Sequence[str], *, now: int, threads: int
-) -> tuple[_native.TokenBatch, dict[int, KeysteadError]]:
-    """The tokens, and the errors of those whose key could not be found or does not suit."""
-    batch = _native.TokenBatch(tokens, checks.native, now=now, threads=threads)
+    checks: Checks, tokens: Sequence[str], scopes: frozenset[str], *, now: int, threads: int
+) -> Waiting[tuple[_native.TokenBatch, dict[int, KeysteadError]]]:
+    """The tokens, and the errors of those whose key or status list could not be had."""
+    rules = checks.native.with_scopes(scopes)
+    batch = _native.TokenBatch(tokens, rules, now=now, threads=threads)
     names = [
         (algorithm, None if kid is None else kid.decode("utf-8"))
         for algorithm, kid in batch.names()
     ]
-    _await_keys(checks, {kid for _, kid in names}, now=now)
+    pending = [checks.keys.refresh(kid, now=now) for kid in {kid for _, kid in names}]
+    yield from wait_for(pending, timeout_s=checks.keys.timeout_s)
     keys: list[tuple[bytes, bytes] | None] = []
     unusable: dict[int, KeysteadError] = {}
     for index, (algorithm, kid) in enumerate(names):
@@ -214,13 +242,8 @@ def _verified(
     batch.verify(keys, threads=threads)
     errors = _errors_by_index(batch, batch.name_of, unusable)
     if checks.status is not None:
-        errors |= _check_status(checks.status, batch, now=now)
+        errors |= yield from _check_status(checks.status, batch, now=now)
     return batch, errors
-
-
-def _await_keys(checks: Checks, kids: set[str | None], *, now: int) -> None:
-    pending: list[Future[None] | None] = [checks.keys.refresh(kid, now=now) for kid in kids]
-    wait({future for future in pending if future is not None}, timeout=checks.keys.timeout_s)
 
 
 def _find_key(checks: Checks, algorithm: str, kid: str | None, *, now: int) -> tuple[bytes, bytes]:
@@ -234,11 +257,11 @@ def _find_key(checks: Checks, algorithm: str, kid: str | None, *, now: int) -> t
 
 def _check_status(
     source: StatusSource, batch: _native.TokenBatch, *, now: int
-) -> dict[int, KeysteadError]:
+) -> Waiting[dict[int, KeysteadError]]:
     """Step 19; the errors of tokens whose list could not be had."""
     uris = [uri.decode("utf-8") for uri in batch.lists()]
     pending = [source.refresh(uri, now=now) for uri in uris[:MAX_LISTS]]
-    wait({future for future in pending if future is not None}, timeout=source.timeout_s)
+    yield from wait_for(pending, timeout_s=source.timeout_s)
     lists: list[tuple[bytes, int] | None] = []
     unusable: dict[int, KeysteadError] = {}
     for index, uri in enumerate(uris):
@@ -274,6 +297,7 @@ def _finish(
     errors: dict[int, KeysteadError],
     *,
     now: int,
+    alone: bool,
 ) -> None:
     """The nonce and the memory of proofs, in the order of the requests."""
     if checks.nonces is None and type(checks.replay) is ReplayMemory:
@@ -289,6 +313,8 @@ def _finish(
         except KeysteadError as error:
             errors[index] = _bare(error)
         except Exception:
+            if alone:
+                raise
             _log.exception("event=defect in=batch")
             errors[index] = Malformed(Reason.MALFORMED, "a defect in Keystead; see the log")
 

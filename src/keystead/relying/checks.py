@@ -1,16 +1,15 @@
-"""The checks of :class:`keystead.relying.Verifier` in their order, for one request and for many.
+"""The checks of :class:`keystead.relying.Verifier` in their order, to be read.
 
-Signatures (steps 5 and 20) stand apart from what comes before and after them, so that a batch has
-all of them verified in one call while everything else goes through the very same functions.
+This is what the native engine has to agree with: for every input the same class, reason and step
+(``docs/token-engine.md``). A verifier runs the engine, and comes here for what it cannot say: the
+detail of a refusal.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence, Set
-from concurrent.futures import Future
 from dataclasses import dataclass, field
 
-from keystead._native.token import Rules
 from keystead.errors import KeysteadError, Malformed, ProofRejected, Reason, TokenRejected
 from keystead.jose import algorithms
 from keystead.jose.dpop import (
@@ -28,6 +27,7 @@ from keystead.jose.jwt import normalise_type, parse_claims
 from keystead.model import VerifiedToken
 from keystead.relying.claims import TokenRules, check_claims
 from keystead.relying.jwks import JwksSource
+from keystead.relying.native import NativeRules
 from keystead.relying.nonces import NonceSource
 from keystead.relying.replay import ReplayStore
 from keystead.relying.requirements import Requirements, check_required
@@ -78,14 +78,14 @@ class Checks:
     replay: ReplayStore
     nonces: NonceSource | None
     status: StatusSource | None
-    native: Rules
-    """The same rules and requirements, for batches."""
+    native: NativeRules
+    """The same rules and requirements, for the engine."""
 
     def request(
-        self, checked: CheckedToken, request: RequestToVerify, *, now: int
+        self, request: RequestToVerify, *, now: int, scopes: Iterable[str] = ()
     ) -> VerifiedToken:
-        """Steps 19 to 21 of one request; never waits for a status list."""
-        token = self.check_status(checked, now=now)
+        """All steps of one request; waits for nothing."""
+        token = self.token(request.token, now=now, scopes=scopes)
         opened = self.open_proof(token, request)
         if opened is not None:
             check_proof_signature(opened)
@@ -93,11 +93,12 @@ class Checks:
             self.remember(proof.jkt, proof.jti, proof.issued_at, now=now)
         return token
 
-    def token(self, jws: CompactJws, *, now: int, scopes: Iterable[str] = ()) -> CheckedToken:
-        """Steps 4 to 18 of a token that is decoded; never waits for keys."""
-        keyed = self.find_key(jws, now=now)
+    def token(self, token: str, *, now: int, scopes: Iterable[str] = ()) -> VerifiedToken:
+        """Steps 1 to 19."""
+        keyed = self.find_key(self.decode(token), now=now)
         check_signature(keyed)
-        return self.check_token(keyed, now=now, scopes=scopes)
+        checked = self.check_payload(keyed.jws.payload, now=now, scopes=scopes)
+        return self.check_status(checked, now=now)
 
     def decode(self, token: str) -> CompactJws:
         """Steps 1 to 3: a compact JWS that says it is an access token, by an allowed algorithm."""
@@ -115,16 +116,10 @@ class Checks:
         """Step 4: one of the issuer's keys."""
         return KeyedToken(jws=jws, key=self.keys.find(jws.kid, now=now))
 
-    def check_token(
-        self, token: KeyedToken, *, now: int, scopes: Iterable[str] = ()
-    ) -> CheckedToken:
-        """Steps 6 to 18, of a token whose signature was checked."""
-        return self.check_payload(token.jws.payload, now=now, scopes=scopes)
-
     def check_payload(
         self, payload: bytes, *, now: int, scopes: Iterable[str] = ()
     ) -> CheckedToken:
-        """What a token says, whoever signed it."""
+        """Steps 6 to 18: what a token says, whoever signed it."""
         try:
             claims = parse_claims(payload)
         except Malformed as error:
@@ -137,12 +132,6 @@ class Checks:
         return CheckedToken(
             token=verified, status=None if self.status is None else parse_reference(claims)
         )
-
-    def refresh_status(self, checked: CheckedToken, *, now: int) -> Future[None] | None:
-        """What there is to wait for before step 19."""
-        if self.status is None or checked.status is None:
-            return None
-        return self.status.refresh(checked.status.uri, now=now)
 
     def check_status(self, checked: CheckedToken, *, now: int) -> VerifiedToken:
         """Step 19: its issuer has not taken it back."""

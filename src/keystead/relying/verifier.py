@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import Future, wait
 from pathlib import Path
 
 from keystead.codec.json import JSON
@@ -11,15 +10,21 @@ from keystead.errors import ConfigurationError
 from keystead.jose.algorithms import DEFAULT_ALGORITHMS
 from keystead.jose.dpop import DEFAULT_LEEWAY_S, DEFAULT_MAX_AGE_S
 from keystead.model import VerifiedToken
-from keystead.relying.batch import BatchResult, check_batch, check_request_batch
+from keystead.relying.batch import (
+    BatchResult,
+    check_batch,
+    check_request,
+    check_request_batch,
+)
 from keystead.relying.checks import Checks, RequestToVerify
 from keystead.relying.claims import TokenRules
 from keystead.relying.jwks import JwksSource, jwks_source
-from keystead.relying.native import native_rules
+from keystead.relying.native import NativeRules
 from keystead.relying.nonces import NonceSource
 from keystead.relying.replay import ReplayMemory, ReplayStore
 from keystead.relying.requirements import Requirements, ResidencyRequirement, check_configured
 from keystead.relying.status import StatusListRules, StatusSource, status_source
+from keystead.relying.waits import finish, finish_async
 
 DEFAULT_TOKEN_ALGORITHMS = ("ES256",)
 # What the issuer gives at most by default; longer lives need a decision here too.
@@ -142,7 +147,7 @@ class Verifier:
                 status_lists,
                 StatusListRules(issuer=issuer, keys=keys, algorithms=algorithms, leeway_s=leeway_s),
             ),
-            native=native_rules(
+            native=NativeRules(
                 rules,
                 self.requirements,
                 algorithms=algorithms,
@@ -182,13 +187,8 @@ class Verifier:
         as its clients see it. ``scopes`` adds to ``scopes_required`` for this request. May wait a
         few seconds for the issuer's keys and status list, where they come from a URL or file.
         """
-        checks = self._checks
         request = RequestToVerify(token=token, proof=proof, method=method, url=url)
-        jws = checks.decode(token)
-        _wait(checks.keys.refresh(jws.kid, now=now), checks.keys)
-        checked = checks.token(jws, now=now, scopes=scopes)
-        _wait(checks.refresh_status(checked, now=now), checks.status)
-        return checks.request(checked, request, now=now)
+        return finish(check_request(self._checks, request, now=now, scopes=scopes))
 
     async def verify_request_async(
         self,
@@ -201,13 +201,8 @@ class Verifier:
         scopes: Iterable[str] = (),
     ) -> VerifiedToken:
         """As ``verify_request``; while it waits for a fetch, the event loop runs on."""
-        checks = self._checks
         request = RequestToVerify(token=token, proof=proof, method=method, url=url)
-        jws = checks.decode(token)
-        await _wait_async(checks.keys.refresh(jws.kid, now=now), checks.keys)
-        checked = checks.token(jws, now=now, scopes=scopes)
-        await _wait_async(checks.refresh_status(checked, now=now), checks.status)
-        return checks.request(checked, request, now=now)
+        return await finish_async(check_request(self._checks, request, now=now, scopes=scopes))
 
     def verify_batch(self, tokens: Sequence[str], *, now: int, threads: int = 1) -> BatchResult:
         """Checks 1 to 19 of up to ``MAX_BATCH`` tokens: they are genuine, whoever sent them.
@@ -215,13 +210,13 @@ class Verifier:
         Without its proof a token says nothing about who presents it. Raises ``Refused``
         (``limit_exceeded``) for too many; what is wrong with a token is in the result.
         """
-        return check_batch(self._checks, tokens, now=now, threads=threads)
+        return finish(check_batch(self._checks, tokens, now=now, threads=threads))
 
     def verify_request_batch(
         self, requests: Sequence[RequestToVerify], *, now: int, threads: int = 1
     ) -> BatchResult:
         """What ``verify_request`` says of each of up to ``MAX_BATCH`` requests, in their order."""
-        return check_request_batch(self._checks, requests, now=now, threads=threads)
+        return finish(check_request_batch(self._checks, requests, now=now, threads=threads))
 
     def refuse_proofs_before(self, time: int) -> None:
         """Call it when the process starts, with the time: what the last one saw is unknown here.
@@ -232,21 +227,6 @@ class Verifier:
         """
         if self._own_memory is not None:
             self._own_memory.refuse_before(time)
-
-
-def _wait(pending: Future[None] | None, source: JwksSource | StatusSource | None) -> None:
-    if pending is not None and source is not None:
-        wait([pending], timeout=source.timeout_s)
-
-
-async def _wait_async(
-    pending: Future[None] | None, source: JwksSource | StatusSource | None
-) -> None:
-    if pending is not None and source is not None:
-        from asyncio import wait as wait_async
-        from asyncio import wrap_future
-
-        await wait_async([wrap_future(pending)], timeout=source.timeout_s)
 
 
 def _named(name: str, value: str) -> str:

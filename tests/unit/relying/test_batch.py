@@ -19,12 +19,14 @@ from keystead.relying import (
     RequestToVerify,
     Verifier,
 )
+from keystead.relying.native import MAX_SCOPE_SETS
 from tests.jose_keys import public_jwk
 from tests.relying_tokens import (
     AUDIENCE,
     LEAVE_OUT,
     NOW,
     URL,
+    accept,
     jwks,
     proof,
     request,
@@ -44,12 +46,11 @@ def outcome(verdict: VerifiedToken | KeysteadError) -> Outcome:
 
 
 def one_by_one(check: Verifier, requests: list[RequestToVerify]) -> list[Outcome]:
+    """What the readable path says of each."""
     outcomes: list[Outcome] = []
     for sent in requests:
         try:
-            outcomes.append(
-                check.verify_request(sent.token, sent.proof, sent.method, sent.url, now=NOW)
-            )
+            outcomes.append(check._checks.request(sent, now=NOW))
         except KeysteadError as error:
             outcomes.append(outcome(error))
     return outcomes
@@ -312,3 +313,60 @@ def test_a_kept_result_keeps_no_frames() -> None:
     for verdict in result.verdicts():
         assert isinstance(verdict, KeysteadError)
         assert verdict.__traceback__ is None and verdict.__cause__ is None
+
+
+# --- one request --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("extra", [[], ["orders:list"], ["orders:write"], ["a b"], ["orders:"]])
+def test_a_requests_own_scopes_are_asked_for_at_their_step(extra: list[str]) -> None:
+    for sent in (request(), request(token(aal=1)), request(token(scope=LEAVE_OUT))):
+        options = {"scopes_required": ["orders:read"], "minimum_aal": 2}
+        check, readable = verifier(**options), verifier(**options)
+        try:
+            expected: Outcome = readable._checks.request(sent, now=NOW, scopes=extra)
+        except KeysteadError as error:
+            expected = outcome(error)
+        found: Outcome
+        try:
+            found = check.verify_request(
+                sent.token, sent.proof, sent.method, sent.url, now=NOW, scopes=iter(extra)
+            )
+        except KeysteadError as error:
+            found = outcome(error)
+            assert error.reason is not Reason.SCOPE_INSUFFICIENT or error.detail
+        assert found == expected
+
+
+def test_more_sets_of_scopes_than_are_kept_are_asked_for_all_the_same() -> None:
+    check = verifier()
+    for number in range(MAX_SCOPE_SETS + 3):
+        sent = request()
+        with pytest.raises(TokenRejected) as caught:
+            check.verify_request(
+                sent.token, sent.proof, sent.method, sent.url, now=NOW, scopes=[f"scope:{number}"]
+            )
+        assert caught.value.detail == f"scope:{number}"
+    assert accept(check)
+
+
+class BrokenStore:
+    """A ``ReplayStore`` with a bug, or one whose server is away in its own way."""
+
+    def remember(self, jkt: str, jti: str, *, first: int, last: int, now: int) -> None:
+        raise RuntimeError("no store")
+
+
+def test_what_a_store_raises_reaches_the_caller_of_one_request() -> None:
+    sent = request()
+    check = verifier(replay=BrokenStore())
+    with pytest.raises(RuntimeError, match="no store"):
+        check.verify_request(sent.token, sent.proof, sent.method, sent.url, now=NOW)
+    assert check.verify_request_batch([sent], now=NOW).ok == b"\0"
+
+
+@pytest.mark.parametrize("odd", [None, b"a.b.c", 7, "é", "\ud800"])
+def test_a_token_of_another_type_is_malformed(odd: Any) -> None:
+    with pytest.raises(Malformed) as caught:
+        verifier().verify_request(odd, None, "GET", URL, now=NOW)
+    assert caught.value.step == 1
