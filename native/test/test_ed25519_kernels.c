@@ -28,16 +28,17 @@ typedef struct forms {
 
 /* Those of the good neighbours, and of the last other keys. */
 static forms kept[3 * LANES];
+static unsigned kept_count; /* that were ever made */
 
 static forms *forms_find(const uint8_t octets[ED25519_OCTETS]) {
-    static unsigned made;
     for (unsigned i = 0; i < 3 * LANES; i++) {
         if (memcmp(kept[i].octets, octets, ED25519_OCTETS) == 0) {
             return &kept[i];
         }
     }
-    forms *out = &kept[made < LANES ? made : LANES + made % (2 * LANES)];
-    made++;
+    unsigned place = kept_count < LANES ? kept_count : LANES + kept_count % (2 * LANES);
+    forms *out = &kept[place];
+    kept_count++;
     memset(out, 0, sizeof *out);
     return out;
 }
@@ -371,7 +372,7 @@ static void check_kernel(const ed25519_kernel *kernel) {
     check_all_multipliers(kernel);
 }
 
-void test_ed25519_kernels(void) {
+static void kernels_open(void) {
     edwards_open();
     CHECK(ks_ed25519_kernel_portable.build_wide(&base, &ks_ed25519_base));
     for (unsigned i = 0; i < LANES; i++) {
@@ -383,13 +384,27 @@ void test_ed25519_kernels(void) {
     craft_mixed_orders();
     craft_spellings();
     craft_small_numbers();
+}
+
+static void kernels_close(void) {
+    edwards_close();
+    memset(kept, 0, sizeof kept);
+    kept_count = 0;
+    case_count = 0;
+    ERR_clear_error();
+}
+
+void test_ed25519_kernels(void) {
+    kernels_open();
     check_kernel(&ks_ed25519_kernel_portable);
     check_kernel(&ed25519_kernel_emulated);
+    kernels_close();
+}
+
+void test_ed25519_ifma(void) {
 #if defined(__x86_64__)
-    if (ks_cpu_has_ifma()) {
-        check_kernel(&ks_ed25519_kernel_ifma);
-    }
+    kernels_open();
+    check_kernel(&ks_ed25519_kernel_ifma);
+    kernels_close();
 #endif
-    edwards_close();
-    ERR_clear_error();
 }
