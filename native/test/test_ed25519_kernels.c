@@ -153,13 +153,17 @@ static void octets_of(uint8_t octets[ED25519_OCTETS], const BIGNUM *y, int sign)
 /* Keys and R with every part of small order, valid and not: without the cofactor it is h that decides. */
 static void craft_mixed_orders(void) {
     BIGNUM *secrets[] = {number_any(), number_word(0)}, *nonces[] = {number_any(), number_word(0)};
+    uint8_t keys[2][8][ED25519_OCTETS], rs[2][8][ED25519_OCTETS];
+    for (unsigned i = 0; i < 16; i++) {
+        edwards_encode(keys[i / 8][i % 8], secrets[i / 8], i % 8);
+        edwards_encode(rs[i / 8][i % 8], nonces[i / 8], i % 8);
+    }
     unsigned valid = 0;
     for (unsigned i = 0; i < 32; i++) {
         unsigned key_part = i / 2 % 8;
-        uint8_t key[ED25519_OCTETS], r[ED25519_OCTETS];
-        edwards_encode(key, secrets[i % 2], key_part);
+        const uint8_t *key = keys[i % 2][key_part];
         for (unsigned r_part = 0; r_part < 8; r_part++) {
-            edwards_encode(r, nonces[i / 16], r_part);
+            const uint8_t *r = rs[i / 16][r_part];
             for (uint8_t message = 0; message < 8; message++) {
                 crafted25519 made = craft25519(secrets[i % 2], key, nonces[i / 16], r, message);
                 /* One of two messages that are refused, but every one that is not. */
