@@ -22,6 +22,7 @@
 #include <elf.h>
 #include <errno.h>
 #include <immintrin.h>
+#include <linux/mman.h>
 #include <stdint.h>
 
 #include "machine.h"
@@ -99,9 +100,8 @@ static uint64_t break_move(uint64_t to) {
 
 /* Anonymous memory at a place of our choice; nothing else is there to be mapped. */
 static uint64_t memory_map(const uint64_t argument[6]) {
-    const uint64_t fixed = 0x10, anonymous = 0x20;
     uint64_t size = argument[1], flags = argument[3], at = mapped_at;
-    if ((flags & anonymous) == 0 || (flags & fixed) != 0 || size == 0) {
+    if ((flags & MAP_ANONYMOUS) == 0 || (flags & MAP_FIXED) != 0 || size == 0) {
         return (uint64_t)-EINVAL;
     }
     if (size > STACK_FROM - mapped_at) {
