@@ -35,4 +35,12 @@ void test_tokens(void);
 void test_listed(void);
 void test_verify(void);
 
+/* The kernels for AVX-512 IFMA alone, on a CPU that has it; emulator/program.c runs these too. */
+void test_ed25519_ifma(void);
+void test_ed25519_parts_ifma(void);
+void test_p256_ifma(void);
+
+/* The batch, on such a CPU, with the algorithms that have these kernels. */
+void test_verify_ifma(void);
+
 #endif

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "ks_engine.h"
+
 static void run_formulas(void) {
     test_base64url();
     test_ed25519_limbs();
@@ -16,6 +18,12 @@ static void run_formulas(void) {
     test_p256_limbs();
     test_p256_values();
     test_mb_emsa();
+}
+
+static void run_ifma(void) {
+    test_ed25519_parts_ifma();
+    test_ed25519_ifma();
+    test_p256_ifma();
 }
 
 static void run_threads(void) {
@@ -35,6 +43,9 @@ static void run_threads(void) {
 int main(int argc, char **argv) {
     if (argc < 2 || strcmp(argv[1], "threads") != 0) {
         run_formulas();
+        if (ks_cpu_has_ifma()) {
+            run_ifma();
+        }
     }
     run_threads();
     puts("ok");

@@ -28,16 +28,17 @@ typedef struct forms {
 
 /* Those of the good neighbours, and of the last other keys. */
 static forms kept[3 * LANES];
+static unsigned kept_count; /* that were ever made */
 
 static forms *forms_find(const uint8_t octets[ED25519_OCTETS]) {
-    static unsigned made;
     for (unsigned i = 0; i < 3 * LANES; i++) {
         if (memcmp(kept[i].octets, octets, ED25519_OCTETS) == 0) {
             return &kept[i];
         }
     }
-    forms *out = &kept[made < LANES ? made : LANES + made % (2 * LANES)];
-    made++;
+    unsigned place = kept_count < LANES ? kept_count : LANES + kept_count % (2 * LANES);
+    forms *out = &kept[place];
+    kept_count++;
     memset(out, 0, sizeof *out);
     return out;
 }
@@ -152,13 +153,17 @@ static void octets_of(uint8_t octets[ED25519_OCTETS], const BIGNUM *y, int sign)
 /* Keys and R with every part of small order, valid and not: without the cofactor it is h that decides. */
 static void craft_mixed_orders(void) {
     BIGNUM *secrets[] = {number_any(), number_word(0)}, *nonces[] = {number_any(), number_word(0)};
+    uint8_t keys[2][8][ED25519_OCTETS], rs[2][8][ED25519_OCTETS];
+    for (unsigned i = 0; i < 16; i++) {
+        edwards_encode(keys[i / 8][i % 8], secrets[i / 8], i % 8);
+        edwards_encode(rs[i / 8][i % 8], nonces[i / 8], i % 8);
+    }
     unsigned valid = 0;
     for (unsigned i = 0; i < 32; i++) {
         unsigned key_part = i / 2 % 8;
-        uint8_t key[ED25519_OCTETS], r[ED25519_OCTETS];
-        edwards_encode(key, secrets[i % 2], key_part);
+        const uint8_t *key = keys[i % 2][key_part];
         for (unsigned r_part = 0; r_part < 8; r_part++) {
-            edwards_encode(r, nonces[i / 16], r_part);
+            const uint8_t *r = rs[i / 16][r_part];
             for (uint8_t message = 0; message < 8; message++) {
                 crafted25519 made = craft25519(secrets[i % 2], key, nonces[i / 16], r, message);
                 /* One of two messages that are refused, but every one that is not. */
@@ -371,7 +376,7 @@ static void check_kernel(const ed25519_kernel *kernel) {
     check_all_multipliers(kernel);
 }
 
-void test_ed25519_kernels(void) {
+static void kernels_open(void) {
     edwards_open();
     CHECK(ks_ed25519_kernel_portable.build_wide(&base, &ks_ed25519_base));
     for (unsigned i = 0; i < LANES; i++) {
@@ -383,13 +388,27 @@ void test_ed25519_kernels(void) {
     craft_mixed_orders();
     craft_spellings();
     craft_small_numbers();
+}
+
+static void kernels_close(void) {
+    edwards_close();
+    memset(kept, 0, sizeof kept);
+    kept_count = 0;
+    case_count = 0;
+    ERR_clear_error();
+}
+
+void test_ed25519_kernels(void) {
+    kernels_open();
     check_kernel(&ks_ed25519_kernel_portable);
     check_kernel(&ed25519_kernel_emulated);
+    kernels_close();
+}
+
+void test_ed25519_ifma(void) {
 #if defined(__x86_64__)
-    if (ks_cpu_has_ifma()) {
-        check_kernel(&ks_ed25519_kernel_ifma);
-    }
+    kernels_open();
+    check_kernel(&ks_ed25519_kernel_ifma);
+    kernels_close();
 #endif
-    edwards_close();
-    ERR_clear_error();
 }

@@ -164,11 +164,15 @@ void test_ed25519_parts(void) {
     check_keys_earn_credit();
     check_kernel(&ks_ed25519_kernel_portable);
     check_kernel(&ed25519_kernel_emulated);
-#if defined(__x86_64__)
-    if (ks_cpu_has_ifma()) {
-        check_kernel(&ks_ed25519_kernel_ifma);
-    }
-#endif
     edwards_close();
     ERR_clear_error();
+}
+
+void test_ed25519_parts_ifma(void) {
+#if defined(__x86_64__)
+    edwards_open();
+    check_kernel(&ks_ed25519_kernel_ifma);
+    edwards_close();
+    ERR_clear_error();
+#endif
 }

@@ -298,18 +298,29 @@ static void check_kernel(const p256_kernel *kernel, const p256_kernel *builds, u
     free(scratch);
 }
 
-void test_p256_kernels(void) {
+static void kernels_open(void) {
     crafting_open();
     for (unsigned i = 0; i < LANES; i++) {
         good[i] = craft_any();
     }
-    check_kernel(&ks_p256_kernel_portable, &ks_p256_kernel_portable, LANES);
-    check_kernel(&p256_kernel_emulated, &ks_p256_kernel_portable, 1);
-#if defined(__x86_64__)
-    if (ks_cpu_has_ifma()) {
-        check_kernel(&ks_p256_kernel_ifma, &ks_p256_kernel_ifma, LANES);
-    }
-#endif
+}
+
+static void kernels_close(void) {
     crafting_close();
     ERR_clear_error();
+}
+
+void test_p256_kernels(void) {
+    kernels_open();
+    check_kernel(&ks_p256_kernel_portable, &ks_p256_kernel_portable, LANES);
+    check_kernel(&p256_kernel_emulated, &ks_p256_kernel_portable, 1);
+    kernels_close();
+}
+
+void test_p256_ifma(void) {
+#if defined(__x86_64__)
+    kernels_open();
+    check_kernel(&ks_p256_kernel_ifma, &ks_p256_kernel_ifma, LANES);
+    kernels_close();
+#endif
 }

@@ -296,3 +296,12 @@ void test_verify(void) {
         check_algorithm(&cases[i]);
     }
 }
+
+void test_verify_ifma(void) {
+    for (size_t i = 0; i < CASE_COUNT; i++) {
+        if (cases[i].algorithm == KS_ES256 || cases[i].algorithm == KS_ED25519) {
+            CHECK(strcmp(ks_verify_path(cases[i].algorithm), "ifma") == 0);
+            check_algorithm(&cases[i]);
+        }
+    }
+}
