@@ -15,6 +15,9 @@ static void run_formulas(void) {
     test_p256_kernels();
     test_p256_limbs();
     test_p256_values();
+    test_p384_field();
+    test_p384_values();
+    test_p384_kernels();
     test_mb_emsa();
 }
 

@@ -6,7 +6,7 @@
  *
  *   form      limbs below   may be
  *   settled   1             multiplied, added, subtracted
- *   loose     48            multiplied, added; and subtracted if the limbs are below 4
+ *   loose     32            multiplied, added; and subtracted if the limbs are below 4
  *
  * Products of two loose numbers fit as long as the limits of their limbs, multiplied with each other,
  * stay below 1,024 (the sum of both products in fe_mul_add): then a column of seven is below
