@@ -17,6 +17,7 @@
 /* Whose tables, in whose form: those of one cache never meet those of another. */
 typedef enum ks_cache {
     KS_CACHE_P256,
+    KS_CACHE_P384,
     KS_CACHE_ED25519,
     KS_CACHES,
 } ks_cache;
