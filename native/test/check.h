@@ -30,6 +30,7 @@ void test_p256_kernels(void);
 void test_p256_limbs(void);
 void test_p256_values(void);
 void test_p384_field(void);
+void test_p384_key(void);
 void test_p384_kernels(void);
 void test_p384_values(void);
 void test_replay(void);

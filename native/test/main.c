@@ -25,6 +25,7 @@ static void run_threads(void) {
     test_fan_out();
     test_keys();
     test_kernel_cache();
+    test_p384_key();
     test_replay();
     test_token_parts();
     test_tokens();
