@@ -4,7 +4,7 @@
  * (one); of P-384, p384_field.h; or a test's field of bounds.
  *
  * Representation. Affine (x, y), or Jacobian (X, Y, Z) for x = X / Z², y = Y / Z³. Z is carried, being
- * multiplied only; all else is settled. As multiples of p they stay below
+ * multiplied only; all else is settled. As multiples of p they stay below (for P-384, 1.2 throughout)
  *
  *   affine           x < 1.2    y < 1.2
  *   Jacobian         X < 1.2    Y < 3.6    Z < 1.9

@@ -63,7 +63,7 @@ extern const p384_entry ks_p384_base;
 int ks_p384_point_read(p384_entry *point, const uint8_t x[P384_OCTETS],
                        const uint8_t y[P384_OCTETS]);
 
-/* 1, or 0 if there is no memory, or `point` is not on the curve. */
+/* 1, or 0 if `point` is not on the curve. */
 int ks_p384_build_wide(p384_wide *table, const p384_entry *point);
 void ks_p384_build_comb(p384_comb *comb, const p384_entry *point);
 
