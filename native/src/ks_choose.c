@@ -22,6 +22,9 @@ static const paths es256_paths = {&ks_ecdsa_openssl, &ks_es256_portable, NULL};
 static const paths ed25519_paths = {&ks_ed25519_openssl, &ks_ed25519_portable, NULL};
 #endif
 
+static const ks_mb_paths es384_paths = {&ks_ecdsa_openssl, &ks_es384_portable, &ks_es384_mb};
+static const ks_mb_paths rsa_paths = {&ks_rsa_openssl, NULL, &ks_rsa_mb};
+
 static ks_choice es256, ed25519;
 static pthread_once_t chosen_once = PTHREAD_ONCE_INIT;
 
@@ -88,12 +91,12 @@ ks_choice ks_engine_choose(ks_algorithm algorithm) {
     case KS_ED25519:
         return chosen(&ed25519, &ed25519_paths);
     case KS_ES384:
-        return ks_mb_choose(&ks_es384_mb, &ks_ecdsa_openssl);
+        return ks_mb_choose(&es384_paths);
     case KS_ES512:
         return (ks_choice){&ks_ecdsa_openssl, no_kernel, KS_FORCED_NOT};
     case KS_RS256:
     case KS_PS256:
-        return ks_mb_choose(&ks_rsa_mb, &ks_rsa_openssl);
+        return ks_mb_choose(&rsa_paths);
     }
     return (ks_choice){NULL, NULL, KS_FORCED_NOT};
 }

@@ -101,7 +101,7 @@ static void job_set_key(ed25519_job *job, ks_way way, const ed25519_key *by) {
     }
 }
 
-static ks_way job_read(void *context, size_t place, const void *key, const ks_verify_item *item,
+static ks_way job_read(void *context, size_t place, void *key, const ks_verify_item *item,
                        uint8_t *verdict) {
     worker *self = context;
     const ed25519_key *by = key;

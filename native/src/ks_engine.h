@@ -44,6 +44,7 @@ extern const ks_engine ks_rsa_mb;   /* RS256, PS256, for when ks_mb_load has loa
 extern const ks_engine ks_es384_mb; /* ES384, likewise */
 
 extern const ks_engine ks_es256_portable; /* for every CPU */
+extern const ks_engine ks_es384_portable;
 extern const ks_engine ks_ed25519_portable;
 #if defined(__x86_64__)
 extern const ks_engine ks_es256_ifma; /* for those of which ks_cpu_has_ifma is true */
@@ -58,8 +59,13 @@ typedef struct ks_choice {
 } ks_choice;
 
 ks_choice ks_engine_choose(ks_algorithm algorithm);
-/* Of an algorithm that crypto_mb has: the engine `with` it where it is loaded, or `openssl`. */
-ks_choice ks_mb_choose(const ks_engine *with, const ks_engine *openssl);
+/* The engines of an algorithm that crypto_mb has; `portable` is NULL if we have none of our own. */
+typedef struct ks_mb_paths {
+    const ks_engine *openssl, *portable, *with_library;
+} ks_mb_paths;
+
+/* The library where it is loaded, or else `portable`, or OpenSSL. */
+ks_choice ks_mb_choose(const ks_mb_paths *of);
 int ks_cpu_has_ifma(void);
 
 #endif

@@ -115,7 +115,7 @@ static int signature_read(p256_signature *signature, const ks_verify_item *item)
     return ks_p256_scalar_in_range(signature->r) && ks_p256_scalar_in_range(signature->s);
 }
 
-static ks_way job_read(void *context, size_t place, const void *key, const ks_verify_item *item,
+static ks_way job_read(void *context, size_t place, void *key, const ks_verify_item *item,
                        uint8_t *verdict) {
     worker *self = context;
     const p256_key *by = key;

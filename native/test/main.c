@@ -17,6 +17,9 @@ static void run_formulas(void) {
     test_p256_kernels();
     test_p256_limbs();
     test_p256_values();
+    test_p384_field();
+    test_p384_values();
+    test_p384_kernels();
     test_mb_emsa();
 }
 
@@ -30,6 +33,7 @@ static void run_threads(void) {
     test_fan_out();
     test_keys();
     test_kernel_cache();
+    test_p384_key();
     test_replay();
     test_token_parts();
     test_tokens();

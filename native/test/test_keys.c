@@ -142,6 +142,7 @@ void test_keys(void) {
     check_curve(&ks_es256_ifma, KS_ES256, NID_X9_62_prime256v1, 32);
 #endif
     check_curve(&ks_ecdsa_openssl, KS_ES384, NID_secp384r1, 48);
+    check_curve(&ks_es384_portable, KS_ES384, NID_secp384r1, 48);
     check_curve(&ks_ecdsa_openssl, KS_ES512, NID_secp521r1, 66);
     check_moduli();
     check_exponents();

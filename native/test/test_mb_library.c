@@ -84,9 +84,10 @@ static void check_spoilt_images(void) {
     }
 }
 
-static void check_paths(const char *path, const char *reason) {
+static void check_paths(const char *rsa_path, const char *es384_path, const char *reason) {
     static const ks_algorithm algorithms[] = {KS_RS256, KS_PS256, KS_ES384};
     for (size_t i = 0; i < sizeof algorithms / sizeof algorithms[0]; i++) {
+        const char *path = algorithms[i] == KS_ES384 ? es384_path : rsa_path;
         CHECK(strcmp(ks_verify_path(algorithms[i]), path) == 0);
         CHECK(strcmp(ks_verify_path_reason(algorithms[i]), reason) == 0);
         CHECK(ks_verify_path_forced(algorithms[i]) == KS_FORCED_NOT);
@@ -98,11 +99,11 @@ void test_mb_library(void) {
     check_refusals();
     check_spoilt_images();
     CHECK(ks_mb_library_loaded() == NULL);
-    check_paths("openssl", ks_mb_suits_cpu() ? "ipp-crypto is not installed"
-                                             : "this CPU has no AVX-512 IFMA");
+    check_paths("openssl", "portable", ks_mb_suits_cpu() ? "ipp-crypto is not installed"
+                                                         : "this CPU has no AVX-512 IFMA");
     fake_path(path, "honest");
     ks_mb_load(path);
-    check_paths("crypto_mb", "ipp-crypto is installed and runs on this CPU");
+    check_paths("crypto_mb", "crypto_mb", "ipp-crypto is installed and runs on this CPU");
     ks_mb_load("/nowhere"); /* the first call has decided */
-    check_paths("crypto_mb", "ipp-crypto is installed and runs on this CPU");
+    check_paths("crypto_mb", "crypto_mb", "ipp-crypto is installed and runs on this CPU");
 }

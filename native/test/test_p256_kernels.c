@@ -2,6 +2,8 @@
  * The kernels on their own, against OpenSSL: numbers and points that a random signature never has,
  * at every place among seven good neighbours.
  */
+#define OPENSSL_SUPPRESS_DEPRECATED
+
 #include <openssl/err.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /*
- * The bounds of every number through every formula of p256_formulas.h: the formulas themselves,
+ * The bounds of every number through every formula of kernel_formulas.h: the formulas themselves,
  * compiled over a field whose elements are "between least · p and most · p", and whose functions
  * check what the table at the top of p256_field_lanes.h asks of their operands.
  */
@@ -26,8 +26,7 @@ static fe fe_settled(double most) {
     return (fe){0, most, LIMB, SETTLED};
 }
 
-static fe fe_constant(const uint64_t limbs[P256_LIMBS]) {
-    (void)limbs;
+static fe fe_one(void) {
     return fe_settled(1);
 }
 
@@ -135,9 +134,9 @@ static fe_mask fe_is_zero(fe a) {
     return 1;
 }
 
-#include "p256/p256_formulas.h"
+#include "kernel/kernel_formulas.h"
 
-/* What the top of p256_formulas.h says. */
+/* What the top of kernel_formulas.h says. */
 #define MOST_AFFINE 1.2
 #define MOST_X 1.2
 #define MOST_Y 3.6

@@ -1,5 +1,5 @@
-"""Every path of ES256 and EdDSA, forced by the environment, on Wycheproof and on the differential
-tests."""
+"""Every path of ES256, ES384 and EdDSA, forced by the environment, on Wycheproof and on the
+differential tests."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 SUITES = [
-    "tests/differential/test_es256.py",
+    "tests/differential/test_ecdsa.py",
     "tests/differential/test_eddsa.py",
     "tests/differential/test_signatures.py",
     "tests/differential/test_signatures_wycheproof.py",
@@ -48,7 +48,7 @@ def test_verdicts_do_not_depend_on_the_path(engine: str) -> None:
         pytest.skip(f"this CPU does not run the path {engine}")
     suites = run(
         *("-m", "pytest", "-q", "-p", "no:cacheprovider"),
-        *("-k", "es256 or eddsa or ed25519"),
+        *("-k", "es256 or es384 or eddsa or ed25519"),
         *SUITES,
         engine=engine,
     )
@@ -59,6 +59,17 @@ def test_verdicts_do_not_depend_on_the_path(engine: str) -> None:
 def test_names_the_path_that_was_forced() -> None:
     assert path_taken("openssl") == ["openssl", "KEYSTEAD_ENGINE=openssl", "True"]
     assert path_taken("portable") == ["portable", "KEYSTEAD_ENGINE=portable", "True"]
+
+
+def test_es384_has_a_portable_kernel_and_no_other() -> None:
+    script = (
+        "from keystead.jose.batch import capabilities; it = capabilities()['ES384'];"
+        "print(it.path, it.reason, it.forced, sep='|')"
+    )
+    taken = run("-c", script, engine="portable").stdout.strip()
+    assert taken == "portable|KEYSTEAD_ENGINE=portable|True"
+    path, _, forced = run("-c", script, engine="ifma").stdout.strip().split("|")
+    assert path in {"crypto_mb", "portable"} and forced == "False"
 
 
 def test_a_kernel_that_this_cpu_cannot_run_is_openssl_and_says_so() -> None:
@@ -72,7 +83,7 @@ def test_a_kernel_that_this_cpu_cannot_run_is_openssl_and_says_so() -> None:
     ("engine", "forced"),
     [
         ("openssl", {"ES256", "Ed25519", "EdDSA", "ES384", "RS256", "PS256"}),
-        ("portable", {"ES256", "Ed25519", "EdDSA"}),
+        ("portable", {"ES256", "ES384", "Ed25519", "EdDSA"}),
         ("ifma", {"ES256", "Ed25519", "EdDSA"}),
         ("crypto_mb", {"ES384", "RS256", "PS256"}),
     ],

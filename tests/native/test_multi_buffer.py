@@ -97,10 +97,11 @@ def test_a_library_that_loads_is_the_path(fakes: Path) -> None:
         ("absent.so", "libcrypto_mb cannot be read"),
     ],
 )
-def test_a_library_that_does_not_load_is_openssl_and_says_why(
+def test_a_library_that_does_not_load_is_another_path_and_says_why(
     fakes: Path, fake: str, reason: str
 ) -> None:
-    assert paths(fakes / fake) == [["openssl", reason, "False"]] * 3
+    rsa = ["openssl", reason, "False"]
+    assert paths(fakes / fake) == [["portable", reason, "False"], rsa, rsa]
     # Asked for by name, it is the same, and forced.
     assert paths(fakes / fake, "crypto_mb") == [["openssl", reason, "True"]] * 3
 
@@ -110,7 +111,6 @@ def test_a_library_that_does_not_load_is_openssl_and_says_why(
     [
         ("openssl", "openssl", "KEYSTEAD_ENGINE=openssl", "True"),
         ("crypto_mb", "crypto_mb", "KEYSTEAD_ENGINE=crypto_mb", "True"),
-        ("portable", "crypto_mb", "ipp-crypto is installed and runs on this CPU", "False"),
         ("ifma", "crypto_mb", "ipp-crypto is installed and runs on this CPU", "False"),
     ],
 )
@@ -118,3 +118,9 @@ def test_the_environment_forbids_or_forces_the_library(
     fakes: Path, engine: str, path: str, reason: str, forced: str
 ) -> None:
     assert paths(fakes / "honest.so", engine) == [[path, reason, forced]] * 3
+
+
+def test_the_kernel_of_our_own_is_used_by_name_although_the_library_loads(fakes: Path) -> None:
+    rsa = ["crypto_mb", "ipp-crypto is installed and runs on this CPU", "False"]
+    es384 = ["portable", "KEYSTEAD_ENGINE=portable", "True"]
+    assert paths(fakes / "honest.so", "portable") == [es384, rsa, rsa]

@@ -38,7 +38,7 @@ typedef struct ks_scheme {
     void *(*key_openssl)(void *key); /* in OpenSSL's form, or NULL if it has none */
 
     /* Makes the job of item `place` of the run, and says where it goes; `verdict` is the item's. */
-    ks_way (*job_read)(void *worker, size_t place, const void *key, const ks_verify_item *item,
+    ks_way (*job_read)(void *worker, size_t place, void *key, const ks_verify_item *item,
                        uint8_t *verdict);
     /* Shows the kernel those jobs, all of one way; a valid one's verdict becomes 1. */
     void (*jobs_verify)(void *worker, ks_way way, const size_t *places, size_t count);

@@ -12,7 +12,8 @@
 #include "kernel/kernel_lanes.h"
 
 #include "p256_field_lanes.h"
-#include "p256_formulas.h"
+
+#include "kernel/kernel_formulas.h"
 
 #define MOST_BLOCKS (P256_MOST_JOBS / KS_LANES)
 

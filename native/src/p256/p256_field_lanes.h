@@ -24,7 +24,7 @@
  *   fe_fold                           loose, 1 ≤ number / p ≤ 15      → settled, 1 + 2^-20
  *
  * `native/test/test_p256_bounds.c` carries limbs through each function here, and values through each
- * formula of p256_formulas.h.
+ * formula of kernel_formulas.h.
  */
 #ifndef P256_FIELD_LANES_H
 #define P256_FIELD_LANES_H
@@ -54,6 +54,10 @@ LANES_INLINE fe fe_constant(const uint64_t limbs[P256_LIMBS]) {
         out.limb[i] = lanes_all(limbs[i]);
     }
     return out;
+}
+
+LANES_INLINE fe fe_one(void) {
+    return fe_constant(p256_one);
 }
 
 /* --- sums: limb by limb, without carries -------------------------------------------------------- */

@@ -1,6 +1,6 @@
 /*
  * Arithmetic modulo p, one element at a time, for every CPU: the functions of p256_field_lanes.h under
- * the same names, so that p256_formulas.h is compiled with either.
+ * the same names, so that kernel_formulas.h is compiled with either.
  *
  * Representation. p256_limbs.h, one 64-bit word a limb; loose limbs are signed, in two's complement.
  * The bounds are those of p256_field_lanes.h. What is "carried" there is settled here, because this
@@ -23,6 +23,10 @@ __extension__ typedef unsigned __int128 fe_wide;
 
 static inline fe fe_constant(const uint64_t limbs[P256_LIMBS]) {
     return (fe){{limbs[0], limbs[1], limbs[2], limbs[3], limbs[4]}};
+}
+
+static inline fe fe_one(void) {
+    return fe_constant(p256_one);
 }
 
 /* --- sums: limb by limb, without carries -------------------------------------------------------- */

@@ -11,7 +11,7 @@
 #include "p256_limbs.h"
 #include "p256_scalar.h"
 
-/* An affine point of p256_formulas.h, in memory. */
+/* An affine point of kernel_formulas.h, in memory. */
 typedef struct p256_entry {
     uint64_t x[P256_LIMBS];
     uint64_t y[P256_LIMBS];

@@ -6,7 +6,8 @@
 
 #include "kernel/kernel_inverse.h"
 #include "p256_field_portable.h"
-#include "p256_formulas.h"
+
+#include "kernel/kernel_formulas.h"
 
 const p256_entry ks_p256_base = {
     .x = {0x30d418a9143c1, 0xc4fedb60179e7, 0x62251075ba95f, 0x5c669fb732b77, 0x08905f76b5375},

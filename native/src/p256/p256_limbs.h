@@ -14,6 +14,8 @@
 
 #include <stdint.h>
 
+#include "kernel/kernel_words.h"
+
 #define P256_LIMBS 5
 #define P256_LIMB_BITS 52
 #define P256_LIMB_MASK ((UINT64_C(1) << P256_LIMB_BITS) - 1)
@@ -51,28 +53,16 @@ static inline void p256_words_of(uint64_t words[P256_WORDS], const uint64_t limb
     words[3] = limbs[3] >> 36 | limbs[4] << 16;
 }
 
-/* Big-endian octets, as JOSE spells numbers. */
 static inline void p256_words_read(uint64_t words[P256_WORDS], const uint8_t octets[P256_OCTETS]) {
-    for (int i = 0; i < P256_WORDS; i++) {
-        uint64_t word = 0;
-        for (int j = 0; j < 8; j++) {
-            word = word << 8 | octets[8 * (P256_WORDS - 1 - i) + j];
-        }
-        words[i] = word;
-    }
+    ks_words_read(words, octets, P256_WORDS);
 }
 
 static inline int p256_words_below(const uint64_t a[P256_WORDS], const uint64_t b[P256_WORDS]) {
-    for (int i = P256_WORDS - 1; i >= 0; i--) {
-        if (a[i] != b[i]) {
-            return a[i] < b[i];
-        }
-    }
-    return 0;
+    return ks_words_below(a, b, P256_WORDS);
 }
 
 static inline int p256_words_are_zero(const uint64_t a[P256_WORDS]) {
-    return (a[0] | a[1] | a[2] | a[3]) == 0;
+    return ks_words_are_zero(a, P256_WORDS);
 }
 
 #endif

@@ -8,18 +8,10 @@
 
 #include <stddef.h>
 
+#include "kernel/kernel_digits.h"
 #include "p256_limbs.h"
 
-/*
- * Digits. Every multiplier is written with signed odd digits, none of them 0 (Joye and Tunstall,
- * AFRICACRYPT 2009), so that all lanes add in every step and a table holds odd multiples only. That
- * takes an odd number, hence n - u for an even u, and the opposite points. With
- *
- *   word = (u >> 1) + 2^259
- *
- * the w bits v of `word` from bit w i on are the digit 2 v - (2^w - 1) of weight 2^(w i), whatever
- * divisor w of 260: 26 windows of 10 bits, 52 windows of 5.
- */
+/* Digits, as kernel_digits.h has them: 26 windows of 10 bits, 52 windows of 5. */
 #define P256_DIGIT_BITS 260
 #define P256_DIGIT_WORDS 5
 
@@ -28,22 +20,10 @@ typedef struct p256_digits {
     uint64_t minus; /* 1 if the digits are those of n - u */
 } p256_digits;
 
-/* The digit of `width` bits at `bit`: how many odd multiples to pass over, and whether to subtract. */
-typedef struct p256_digit {
-    uint64_t index;
-    int minus;
-} p256_digit;
+typedef ks_digit p256_digit;
 
 static inline p256_digit p256_digit_at(const p256_digits *digits, unsigned bit, unsigned width) {
-    unsigned low = bit % 64;
-    uint64_t bits = digits->word[bit / 64] >> low;
-    if (low + width > 64) {
-        bits |= digits->word[bit / 64 + 1] << (64 - low);
-    }
-    uint64_t half = UINT64_C(1) << (width - 1);
-    int negative = (bits & half) == 0;
-    uint64_t index = (negative ? ~bits : bits) & (half - 1);
-    return (p256_digit){index, negative ^ (int)digits->minus};
+    return ks_digit_at(digits->word, digits->minus, bit, width);
 }
 
 /* The numbers of one signature. In: digest, r and s, with 0 < r, s < n. Out: u1 and u2. */

@@ -41,8 +41,9 @@ _UNSUITABLE: _Parameters = (b"", b"")
 _BARE_EC = frozenset({"kty", "crv", "x", "y"})
 _BARE_OKP = frozenset({"kty", "crv", "x"})
 _CURVE_OF = {"ES256": "P-256", "ES384": "P-384", "ES512": "P-521"}
-# What has kernels, and so gains even by a single signature.
-_HAVE_KERNELS = frozenset({"ES256", "Ed25519", "EdDSA"})
+# What gains by the engine even with a single signature, because there are kernels of our own; ES384
+# has one that is not always used.
+_GAIN_ALONE = frozenset({"ES256", "Ed25519", "EdDSA"})
 _MAX_COORDINATE_BYTES = 66  # of P-521
 
 
@@ -84,10 +85,10 @@ def verify_signature(
 ) -> None:
     """As :func:`keystead.jose.algorithms.verify`, which has the errors.
 
-    ES256 and EdDSA go to the engine, which keeps tables of keys that come again; no other algorithm
-    gains.
+    ES256, EdDSA and mostly ES384 go to the engine, which keeps tables of keys that come again; no
+    other algorithm gains.
     """
-    if algorithm not in _HAVE_KERNELS:
+    if not _gains_alone(algorithm):
         algorithms.verify(algorithm, key, signing_input, signature)
         return
     algorithms.check_key(algorithm, key)
@@ -104,6 +105,14 @@ def verify_es256_by_point(point: tuple[bytes, bytes], message: bytes, signature:
     """
     if not _is_valid(_native.ALGORITHMS["ES256"], point, message, signature):
         raise TokenRejected(Reason.SIGNATURE_INVALID, "ES256 signature")
+
+
+def _gains_alone(algorithm: str) -> bool:
+    # Intel's library gains from two signatures on, and the system's OpenSSL is not faster than
+    # the one that `cryptography` brings.
+    if algorithm == "ES384":
+        return _native.path_of(_native.ALGORITHMS["ES384"]) == "portable"
+    return algorithm in _GAIN_ALONE
 
 
 def parameters_for(algorithm: str, key: PublicJwk) -> tuple[bytes, bytes]:

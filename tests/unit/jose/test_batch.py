@@ -92,6 +92,20 @@ def test_one_bad_signature_is_rejected_as_the_readable_python_does(algorithm: st
         )
 
 
+def test_one_es384_signature_is_the_engines_where_its_own_kernel_verifies(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def verify(*_: object) -> None:
+        raise AssertionError("this was to be the engine's")
+
+    if capabilities()["ES384"].path != "portable":
+        pytest.skip("another path gains nothing by a single signature")
+    monkeypatch.setattr(algorithms, "verify", verify)
+    verify_signature("ES384", public_jwk("ES384"), MESSAGE, signed("ES384"))
+    with pytest.raises(TokenRejected):
+        verify_signature("ES384", public_jwk("ES384"), MESSAGE + b".", signed("ES384"))
+
+
 def test_an_empty_batch_has_no_verdicts() -> None:
     assert verify_signatures("ES256", bare(), [], []) == b""
     assert verify_signatures("ES256", [], [], []) == b""
@@ -227,7 +241,8 @@ def test_capabilities_name_a_path_for_every_algorithm() -> None:
     assert [capability.name for capability in found.values()] == list(found)
     for name in ("ES256", "Ed25519", "EdDSA"):
         assert found[name].path in {"ifma", "portable", "openssl"}
-    for name in ("ES384", "RS256", "PS256"):
+    assert found["ES384"].path in {"crypto_mb", "portable", "openssl"}
+    for name in ("RS256", "PS256"):
         assert found[name].path in {"crypto_mb", "openssl"}
     assert found["ES512"].path == "openssl"
     assert found["EdDSA"].path == found["Ed25519"].path

@@ -1,7 +1,13 @@
-#define OPENSSL_SUPPRESS_DEPRECATED
+/*
+ * Signatures with multipliers of our choice. Who knows d may pick u1 and u2 first: with Q = d G and
+ * R = u1 G + u2 Q, the numbers r = x(R), s = r / u2 and digest = u1 s are a valid signature.
+ *
+ * For one curve a program file: p256_crafted.h and p384_crafted.h define what is the curve's.
+ */
+#ifndef ECDSA_CRAFTED_H
+#define ECDSA_CRAFTED_H
 
-#include "p256_crafted.h"
-
+#include <openssl/bn.h>
 #include <openssl/ec.h>
 #include <openssl/ecdsa.h>
 #include <openssl/obj_mac.h>
@@ -9,23 +15,29 @@
 
 #include "check.h"
 
+typedef struct crafted {
+    curve_signature signature; /* with u1 and u2 ready */
+    curve_entry point;
+    int valid; /* by OpenSSL */
+} crafted;
+
 static EC_GROUP *group;
-static BN_CTX *scratch;
+static BN_CTX *bn_scratch;
 static const BIGNUM *n;
 
-void crafting_open(void) {
-    group = EC_GROUP_new_by_curve_name(NID_X9_62_prime256v1);
-    scratch = BN_CTX_new();
-    CHECK(group != NULL && scratch != NULL);
+static void crafting_open(void) {
+    group = EC_GROUP_new_by_curve_name(CURVE_NID);
+    bn_scratch = BN_CTX_new();
+    CHECK(group != NULL && bn_scratch != NULL);
     n = EC_GROUP_get0_order(group);
 }
 
-void crafting_close(void) {
+static void crafting_close(void) {
     EC_GROUP_free(group);
-    BN_CTX_free(scratch);
+    BN_CTX_free(bn_scratch);
 }
 
-/* --- numbers modulo n --------------------------------------------------------------------------- */
+/* --- numbers modulo n, to be freed by the caller ------------------------------------------------ */
 
 static BIGNUM *number(void) {
     BIGNUM *made = BN_new();
@@ -33,37 +45,38 @@ static BIGNUM *number(void) {
     return made;
 }
 
-BIGNUM *scalar_word(int64_t word) {
+/* Negative words stand for n less them. */
+static BIGNUM *scalar_word(int64_t word) {
     BIGNUM *out = number();
     CHECK(BN_set_word(out, (BN_ULONG)(word < 0 ? -word : word)) == 1);
     BN_set_negative(out, word < 0);
-    CHECK(BN_nnmod(out, out, n, scratch) == 1);
+    CHECK(BN_nnmod(out, out, n, bn_scratch) == 1);
     return out;
 }
-BIGNUM *scalar_any(void) {
+static BIGNUM *scalar_any(void) {
     BIGNUM *out = number();
     do {
         CHECK(BN_rand_range(out, n) == 1);
     } while (BN_is_zero(out));
     return out;
 }
-BIGNUM *scalar_sum(const BIGNUM *a, const BIGNUM *b) {
+static BIGNUM *scalar_sum(const BIGNUM *a, const BIGNUM *b) {
     BIGNUM *out = number();
-    CHECK(BN_mod_add(out, a, b, n, scratch) == 1);
+    CHECK(BN_mod_add(out, a, b, n, bn_scratch) == 1);
     return out;
 }
-BIGNUM *scalar_difference(const BIGNUM *a, const BIGNUM *b) {
+static BIGNUM *scalar_difference(const BIGNUM *a, const BIGNUM *b) {
     BIGNUM *out = number();
-    CHECK(BN_mod_sub(out, a, b, n, scratch) == 1);
+    CHECK(BN_mod_sub(out, a, b, n, bn_scratch) == 1);
     return out;
 }
-BIGNUM *scalar_product(const BIGNUM *a, const BIGNUM *b) {
+static BIGNUM *scalar_product(const BIGNUM *a, const BIGNUM *b) {
     BIGNUM *out = number();
-    CHECK(BN_mod_mul(out, a, b, n, scratch) == 1);
+    CHECK(BN_mod_mul(out, a, b, n, bn_scratch) == 1);
     return out;
 }
-BIGNUM *scalar_quotient(const BIGNUM *a, const BIGNUM *b) {
-    BIGNUM *inverse = BN_mod_inverse(NULL, b, n, scratch);
+static BIGNUM *scalar_quotient(const BIGNUM *a, const BIGNUM *b) {
+    BIGNUM *inverse = BN_mod_inverse(NULL, b, n, bn_scratch);
     CHECK(inverse != NULL);
     BIGNUM *out = scalar_product(a, inverse);
     BN_free(inverse);
@@ -72,34 +85,34 @@ BIGNUM *scalar_quotient(const BIGNUM *a, const BIGNUM *b) {
 
 /* --- signatures --------------------------------------------------------------------------------- */
 
-static void words_write(uint64_t words[P256_WORDS], const BIGNUM *from) {
-    uint8_t octets[P256_OCTETS];
+static void words_write(uint64_t words[CURVE_WORDS], const BIGNUM *from) {
+    uint8_t octets[CURVE_OCTETS];
     CHECK(BN_bn2binpad(from, octets, sizeof octets) == sizeof octets);
-    p256_words_read(words, octets);
+    ks_words_read(words, octets, CURVE_WORDS);
 }
 
-static BIGNUM *words_number(const uint64_t words[P256_WORDS]) {
-    uint8_t octets[P256_OCTETS];
-    for (int i = 0; i < P256_OCTETS; i++) {
-        octets[i] = (uint8_t)(words[P256_WORDS - 1 - i / 8] >> (56 - 8 * (i % 8)));
+static BIGNUM *words_number(const uint64_t words[CURVE_WORDS]) {
+    uint8_t octets[CURVE_OCTETS];
+    for (int i = 0; i < CURVE_OCTETS; i++) {
+        octets[i] = (uint8_t)(words[CURVE_WORDS - 1 - i / 8] >> (56 - 8 * (i % 8)));
     }
     BIGNUM *out = BN_bin2bn(octets, sizeof octets, NULL);
     CHECK(out != NULL);
     return out;
 }
 
-static void point_write(p256_entry *entry, const EC_POINT *point) {
-    uint8_t octets[1 + 2 * P256_OCTETS];
+static void point_write(curve_entry *entry, const EC_POINT *point) {
+    uint8_t octets[1 + 2 * CURVE_OCTETS];
     CHECK(EC_POINT_point2oct(group, point, POINT_CONVERSION_UNCOMPRESSED, octets, sizeof octets,
-                             scratch) == sizeof octets);
-    CHECK(ks_p256_point_read(entry, octets + 1, octets + 1 + P256_OCTETS));
+                             bn_scratch) == sizeof octets);
+    CHECK(curve_point_read(entry, octets + 1, octets + 1 + CURVE_OCTETS));
 }
 
-static int openssl_verifies(const p256_signature *signature, const EC_POINT *point) {
-    uint8_t digest[P256_OCTETS];
+static int openssl_verifies(const curve_signature *signature, const EC_POINT *point) {
+    uint8_t digest[CURVE_OCTETS];
     BIGNUM *e = words_number(signature->digest);
     ECDSA_SIG *both = ECDSA_SIG_new();
-    EC_KEY *key = EC_KEY_new_by_curve_name(NID_X9_62_prime256v1);
+    EC_KEY *key = EC_KEY_new_by_curve_name(CURVE_NID);
     CHECK(both != NULL && key != NULL && EC_KEY_set_public_key(key, point) == 1);
     CHECK(BN_bn2binpad(e, digest, sizeof digest) == sizeof digest);
     CHECK(ECDSA_SIG_set0(both, words_number(signature->r), words_number(signature->s)) == 1);
@@ -121,23 +134,24 @@ static crafted crafted_of(const BIGNUM *u1, const BIGNUM *u2, const BIGNUM *r,
     words_write(out.signature.digest, digest);
     point_write(&out.point, point);
     out.valid = openssl_verifies(&out.signature, point);
-    p256_signature *alone = &out.signature;
-    ks_p256_multipliers(&alone, 1);
+    curve_signature *alone = &out.signature;
+    curve_multipliers(&alone, 1);
     BN_free(digest);
     BN_free(s);
     return out;
 }
 
-crafted craft(const BIGNUM *u1, const BIGNUM *u2, const BIGNUM *d) {
+/* From u1, u2 and d; where R is the point at infinity, r is 1 and the signature not valid. */
+static crafted craft(const BIGNUM *u1, const BIGNUM *u2, const BIGNUM *d) {
     EC_POINT *q = EC_POINT_new(group), *sum = EC_POINT_new(group);
     BIGNUM *r = number();
-    CHECK(q != NULL && sum != NULL && EC_POINT_mul(group, q, d, NULL, NULL, scratch) == 1);
-    CHECK(EC_POINT_mul(group, sum, u1, q, u2, scratch) == 1);
+    CHECK(q != NULL && sum != NULL && EC_POINT_mul(group, q, d, NULL, NULL, bn_scratch) == 1);
+    CHECK(EC_POINT_mul(group, sum, u1, q, u2, bn_scratch) == 1);
     if (EC_POINT_is_at_infinity(group, sum)) {
         CHECK(BN_one(r) == 1);
     } else {
-        CHECK(EC_POINT_get_affine_coordinates(group, sum, r, NULL, scratch) == 1);
-        CHECK(BN_nnmod(r, r, n, scratch) == 1);
+        CHECK(EC_POINT_get_affine_coordinates(group, sum, r, NULL, bn_scratch) == 1);
+        CHECK(BN_nnmod(r, r, n, bn_scratch) == 1);
     }
     crafted out = crafted_of(u1, u2, r, q);
     CHECK(out.valid == !EC_POINT_is_at_infinity(group, sum));
@@ -155,26 +169,27 @@ static crafted craft_and_free(BIGNUM *u1, BIGNUM *u2, BIGNUM *d) {
     return out;
 }
 
-crafted craft_words(uint64_t u1, uint64_t u2, uint64_t d) {
+static crafted craft_words(uint64_t u1, uint64_t u2, uint64_t d) {
     return craft_and_free(scalar_word((int64_t)u1), scalar_word((int64_t)u2),
                           scalar_word((int64_t)d));
 }
 
-crafted craft_any(void) {
+static crafted craft_any(void) {
     return craft_and_free(scalar_any(), scalar_any(), scalar_any());
 }
 
-/* R first: x from n on until one is on the curve; then Q = (R - u1 G) / u2, of nobody knows which d. */
-crafted craft_with_x_above_the_order(void) {
+/* A valid signature whose R has an x that n is subtracted from: r + n is its x.
+ * R first: x from n on until one is on the curve; then Q = (R - u1 G) / u2, of nobody knows which d. */
+static crafted craft_with_x_above_the_order(void) {
     EC_POINT *q = EC_POINT_new(group), *sum = EC_POINT_new(group);
     BIGNUM *x = BN_dup(n), *one = scalar_word(1), *u1 = scalar_any(), *u2 = scalar_any();
     CHECK(q != NULL && sum != NULL && x != NULL);
     do {
         CHECK(BN_add_word(x, 1) == 1);
-    } while (EC_POINT_set_compressed_coordinates(group, sum, x, 0, scratch) != 1);
+    } while (EC_POINT_set_compressed_coordinates(group, sum, x, 0, bn_scratch) != 1);
     BIGNUM *share = scalar_quotient(one, u2), *minus = scalar_product(u1, share), *r = number();
     CHECK(BN_sub(minus, n, minus) == 1 && BN_sub(r, x, n) == 1);
-    CHECK(EC_POINT_mul(group, q, minus, sum, share, scratch) == 1);
+    CHECK(EC_POINT_mul(group, q, minus, sum, share, bn_scratch) == 1);
     crafted out = crafted_of(u1, u2, r, q);
     CHECK(out.valid);
     BIGNUM *all[] = {x, one, u1, u2, share, minus, r};
@@ -186,15 +201,18 @@ crafted craft_with_x_above_the_order(void) {
     return out;
 }
 
-int crafted_raise_digest(crafted *of) {
+/* The same signature with digest + n, which is the same digest; 0 if that does not fit the octets. */
+static int crafted_raise_digest(crafted *of) {
     BIGNUM *digest = words_number(of->signature.digest);
     CHECK(BN_add(digest, digest, n) == 1);
-    int fits = BN_num_bits(digest) <= 256;
+    int fits = BN_num_bytes(digest) <= CURVE_OCTETS;
     if (fits) {
         words_write(of->signature.digest, digest);
-        p256_signature *alone = &of->signature;
-        ks_p256_multipliers(&alone, 1);
+        curve_signature *alone = &of->signature;
+        curve_multipliers(&alone, 1);
     }
     BN_free(digest);
     return fits;
 }
+
+#endif

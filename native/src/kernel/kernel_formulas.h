@@ -1,10 +1,10 @@
 /*
- * Points of P-256, y² = x³ - 3x + b, and how they are added: written once, over any `fe`. Include a
- * field first: p256_field_lanes.h (eight points at a time), p256_field_portable.h (one), or the test's
- * field of bounds.
+ * Points of the NIST curves, y² = x³ - 3x + b, and how they are added: written once, over any `fe`.
+ * Include a field first: of P-256, p256_field_lanes.h (eight points at a time) or p256_field_portable.h
+ * (one); of P-384, p384_field.h; or a test's field of bounds.
  *
  * Representation. Affine (x, y), or Jacobian (X, Y, Z) for x = X / Z², y = Y / Z³. Z is carried, being
- * multiplied only; all else is settled. As multiples of p they stay below
+ * multiplied only; all else is settled. As multiples of p they stay below (for P-384, 1.2 throughout)
  *
  *   affine           x < 1.2    y < 1.2
  *   Jacobian         X < 1.2    Y < 3.6    Z < 1.9
@@ -19,8 +19,8 @@
  * Explicit-Formulas Database has them; co-Z addition by Meloni (WAIFI 2007); odd multiples with one
  * inversion after Longa and Miri (PKC 2008).
  */
-#ifndef P256_FORMULAS_H
-#define P256_FORMULAS_H
+#ifndef KERNEL_FORMULAS_H
+#define KERNEL_FORMULAS_H
 
 #include <stddef.h>
 
@@ -69,7 +69,7 @@ FE_SHARED void jacobian_add_affine(jacobian *p, const affine *q, fe_mask minus) 
 }
 
 static inline jacobian jacobian_of(const affine *q) {
-    return (jacobian){q->x, q->y, fe_constant(p256_one)};
+    return (jacobian){q->x, q->y, fe_one()};
 }
 
 /* --- odd multiples: Q, 3Q, 5Q, … ---------------------------------------------------------------- */
@@ -88,7 +88,7 @@ typedef struct coz_pair {
 /* 2q as a, and q itself as b, both with Z = 2y (which goes to *z). */
 static inline coz_pair coz_double(const affine *q, fe *z) {
     fe y2 = fe_square_loose(q->y);
-    fe m = fe_carry(fe_times_3(fe_sub(fe_square_loose(q->x), fe_constant(p256_one), 2))); /* 3 (x² - 1) */
+    fe m = fe_carry(fe_times_3(fe_sub(fe_square_loose(q->x), fe_one(), 2))); /* 3 (x² - 1) */
     fe s = fe_mul(q->x, fe_carry(fe_times_4(y2)));                                   /* 4 x y² */
     fe y4_8 = fe_mul(fe_carry(fe_times_2(y2)), fe_carry(fe_times_4(y2)));            /* 8 y⁴ */
     fe x = fe_fold(fe_sub(fe_square_loose(m), fe_times_2(s), 4));
