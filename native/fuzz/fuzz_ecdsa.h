@@ -5,8 +5,8 @@
  * few keys and then bends what it signed, or takes octets as they are. Keys are as many as there are
  * kinds of table, and are the same in every run, so that caches fill.
  *
- * Include with ALGORITHM, CURVE, HASH and OCTETS (of a coordinate) defined, and OPENSSL_SUPPRESS_DEPRECATED
- * before all else.
+ * Include with ALGORITHM, CURVE, HASH, OCTETS (of a coordinate) and MOST_ITEMS (of a batch) defined, and
+ * OPENSSL_SUPPRESS_DEPRECATED before all else.
  */
 #ifndef FUZZ_ECDSA_H
 #define FUZZ_ECDSA_H
@@ -22,7 +22,7 @@
 #include "ks_engine.h"
 
 #define KEYS 12u
-#define MOST_ITEMS 80u
+#define MESSAGES 16u
 #define STEP_OCTETS 6u
 
 static EC_KEY *pairs[KEYS];
@@ -102,11 +102,23 @@ static void sign(uint8_t signature[2 * OCTETS], unsigned key, uint8_t message) {
     BN_free(r);
 }
 
+/* The same, made once: signing takes longer than verifying. */
+static const uint8_t *signature_of(unsigned key, uint8_t message) {
+    static uint8_t made[KEYS][MESSAGES][2 * OCTETS];
+    static uint8_t is_made[KEYS][MESSAGES];
+    if (!is_made[key][message]) {
+        sign(made[key][message], key, message);
+        is_made[key][message] = 1;
+    }
+    return made[key][message];
+}
+
 /* key, message, how to bend, where, with what, for how many items */
 static void step(batch *into, const uint8_t octets[STEP_OCTETS]) {
     uint8_t signature[2 * OCTETS];
     unsigned signer = octets[0] % KEYS, key = octets[2] % 16 == 1 ? octets[3] % (KEYS + 1) : signer;
-    sign(signature, signer, octets[1]);
+    uint8_t message = octets[1] % MESSAGES;
+    memcpy(signature, signature_of(signer, message), sizeof signature);
     size_t size = octets[2] % 16 == 2 ? octets[3] % sizeof signature : sizeof signature;
     if (octets[2] % 16 == 3) {
         signature[octets[3] % sizeof signature] ^= octets[4];
@@ -118,7 +130,7 @@ static void step(batch *into, const uint8_t octets[STEP_OCTETS]) {
     for (unsigned i = 0; i <= octets[5] % 16u && into->count < MOST_ITEMS; i++) {
         size_t at = into->count++;
         memcpy(into->signatures[at], signature, sizeof signature);
-        into->messages[at] = octets[1];
+        into->messages[at] = message;
         into->items[at] = (ks_verify_item){{&into->messages[at], 1}, {into->signatures[at], size}, key};
     }
 }
@@ -155,7 +167,7 @@ static const batch *batch_read(const uint8_t *data, size_t size) {
     for (unsigned i = 0; i <= KEYS; i++) {
         of.keys[i] = (ks_public_key){{points[i], OCTETS}, {points[i] + OCTETS, OCTETS}};
     }
-    for (; size >= STEP_OCTETS; data += STEP_OCTETS, size -= STEP_OCTETS) {
+    for (; size >= STEP_OCTETS && of.count < MOST_ITEMS; data += STEP_OCTETS, size -= STEP_OCTETS) {
         step(&of, data);
     }
     return &of;

@@ -5,6 +5,7 @@
 #define CURVE NID_X9_62_prime256v1
 #define HASH SHA256
 #define OCTETS 32u
+#define MOST_ITEMS 80u
 
 #include "fuzz_ecdsa.h"
 

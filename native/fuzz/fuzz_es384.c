@@ -5,6 +5,7 @@
 #define CURVE NID_secp384r1
 #define HASH SHA384
 #define OCTETS 48u
+#define MOST_ITEMS 12u
 
 #include "fuzz_ecdsa.h"
 

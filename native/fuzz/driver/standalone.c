@@ -20,6 +20,7 @@ size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t room);
 #define MOST_BYTES 16384u
 #define POOL 64u
 #define MOST_CHANGES 8u
+#define LEAST_RUNS 16u /* on a crowded machine, of a slow target, too */
 
 typedef struct input {
     size_t size;
@@ -135,7 +136,7 @@ int main(int argc, char **argv) {
     for (unsigned i = 0; i < POOL; i++) {
         run(&pool[i]);
     }
-    while (time(NULL) < end) {
+    while (time(NULL) < end || runs < LEAST_RUNS) {
         static input next;
         next = pool[chance(POOL)];
         mutate(&next);
