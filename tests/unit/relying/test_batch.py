@@ -348,6 +348,7 @@ def test_more_sets_of_scopes_than_are_kept_are_asked_for_all_the_same() -> None:
             )
         assert caught.value.detail == f"scope:{number}"
     assert accept(check)
+    assert len(check._checks.native._made) == MAX_SCOPE_SETS
 
 
 class BrokenStore:

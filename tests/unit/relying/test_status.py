@@ -135,6 +135,16 @@ def test_an_expired_list_never_serves() -> None:
     unavailable(lambda: ask(source, publisher, NOW + 25))
 
 
+def test_an_expired_list_is_read_again_before_anybody_is_answered() -> None:
+    publisher = Publisher()
+    publisher.token = lambda uri, now: list_token(sub=uri, iat=now, exp=now + 20, ttl=600)
+    source = publisher.lists()
+    ask(source, publisher, NOW)
+    publisher.token = lambda uri, now: list_token(b"\1", sub=uri, iat=now)
+    assert ask(source, publisher, NOW + 19) == 0
+    assert ask(source, publisher, NOW + 20) == 1
+
+
 def test_a_list_that_was_never_had_is_unavailable() -> None:
     publisher = Publisher()
     publisher.away = True
@@ -311,6 +321,9 @@ def test_a_token_that_its_issuer_stands_by_passes() -> None:
 def test_any_other_token_does_not(status: object, reason: Reason) -> None:
     sent = request(token(status=status))
     found = refusal(checking(), sent)
+    with pytest.raises(type(found)) as readable:
+        checking()._checks.request(sent, now=NOW)
+    assert (readable.value.reason, readable.value.step) == (found.reason, found.step)
     step = Step.DECODE if reason is Reason.MALFORMED else Step.STATUS
     assert (found.reason, found.step) == (reason, step)
     for result in (
@@ -359,7 +372,7 @@ def test_a_batch_of_many_lists_says_what_single_requests_say() -> None:
     def alone(check: Verifier, index: int) -> VerifiedToken | tuple[Reason, int | None]:
         one = sent[index]
         try:
-            return check.verify_request(one.token, one.proof, one.method, one.url, now=NOW)
+            return check._checks.request(one, now=NOW)  # the readable path
         except KeysteadError as error:
             return error.reason, error.step
 
@@ -380,6 +393,13 @@ def test_a_batch_waits_for_its_lists_and_no_more_than_it_may() -> None:
     assert sum(result.ok) == MAX_LISTS == publisher.fetches
     reasons = {result.reason(index) for index, good in enumerate(result.ok) if not good}
     assert reasons == {Reason.STATUS_UNAVAILABLE}
+
+
+def test_a_batch_names_so_many_lists_whatever_the_source_has() -> None:
+    uris = [BELOW + str(number) for number in range(MAX_LISTS + 1)]
+    check = verifier(status_lists=FixedLists(dict.fromkeys(uris, (b"\0", 1))))
+    result = check.verify_batch([token(status=listed(0, uri)) for uri in uris], now=NOW)
+    assert sum(result.ok) == MAX_LISTS
 
 
 def test_a_request_waits_for_the_list_of_a_token_that_is_genuine() -> None:
