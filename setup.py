@@ -26,7 +26,13 @@ CORE_FILES = sorted(
 # Sources that need instructions which not every CPU of the architecture has. Whether this one has
 # them is asked at run time (native/src/ks_choose.c); native/Makefile has the same flags.
 IFMA = ["-mavx512f", "-mavx512dq", "-mavx512vl", "-mavx512ifma", "-mbmi2"]
+# Vectors of two words gain nothing, and a word that was stored as half of one is loaded late.
+WORDS = ["-fno-tree-vectorize"]
 FLAGS_OF = {
+    "p256_kernel_portable.c": WORDS,
+    "p256_point.c": WORDS,
+    "p384_kernel.c": WORDS,
+    "ed25519_kernel_portable.c": WORDS,
     "p256_kernel_ifma.c": IFMA,
     "ed25519_kernel_ifma.c": IFMA,
     "ks_base64url_avx2.c": ["-mavx2"],

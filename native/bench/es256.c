@@ -22,7 +22,7 @@
 
 #define COUNT 512u
 #define ROUNDS 31u
-#define MOST_CASES 16u
+#define MOST_CASES 20u
 
 typedef struct signed_item {
     EC_KEY *pair;
@@ -30,13 +30,17 @@ typedef struct signed_item {
     uint8_t digest[P256_OCTETS];
     p256_signature numbers;
     p256_entry point;
-    p256_comb comb;
     uint8_t verdict;
 } signed_item;
 
 static signed_item own_keys[COUNT], one_key[COUNT];
-static p256_wide base, issuer;
-static void *scratch;
+
+/* A kernel and what it verifies with. */
+typedef struct bench_kernel {
+    const p256_kernel *kernel;
+    void *base, *issuer, *scratch;
+    void *combs[COUNT]; /* of own_keys */
+} bench_kernel;
 
 static void item_make(signed_item *item, EC_KEY *pair) {
     uint8_t octets[1 + 2 * P256_OCTETS];
@@ -73,48 +77,67 @@ typedef enum way { OPENSSL, WIDE, COMB, POINT, BUILD_COMBS, BUILD_WIDE } way;
 
 typedef struct measured {
     const char *name;
-    const p256_kernel *kernel;
+    bench_kernel *with;
     way by;
     size_t count, batch;
     double us[ROUNDS];
 } measured;
 
 static void jobs_verify(const measured *of, const p256_job *jobs, size_t count) {
+    const p256_kernel *kernel = of->with->kernel;
     if (of->by == WIDE) {
-        of->kernel->verify_wide(&base, jobs, count);
+        kernel->verify_wide(of->with->base, jobs, count);
     } else if (of->by == COMB) {
-        of->kernel->verify_comb(&base, jobs, count);
+        kernel->verify_comb(of->with->base, jobs, count);
     } else {
-        of->kernel->verify_point(&base, jobs, count, scratch);
+        kernel->verify_point(of->with->base, jobs, count, of->with->scratch);
     }
 }
 
-static void batch_verify(const measured *of, signed_item *items, size_t count) {
+static void batch_verify(const measured *of, size_t from, size_t count) {
     p256_signature *numbers[P256_MOST_JOBS];
     p256_job jobs[P256_MOST_JOBS];
     for (size_t i = 0; i < count; i++) {
-        numbers[i] = &items[i].numbers;
-        jobs[i] = (p256_job){.signature = numbers[i], .verdict = &items[i].verdict};
+        signed_item *item = of->by == WIDE ? &one_key[from + i] : &own_keys[from + i];
+        numbers[i] = &item->numbers;
+        jobs[i] = (p256_job){.signature = numbers[i], .verdict = &item->verdict};
         if (of->by == WIDE) {
-            jobs[i].key.wide = &issuer;
+            jobs[i].key.table = of->with->issuer;
         } else if (of->by == COMB) {
-            jobs[i].key.comb = &items[i].comb;
+            jobs[i].key.table = of->with->combs[from + i];
         } else {
-            jobs[i].key.point = &items[i].point;
+            jobs[i].key.point = &item->point;
         }
     }
     ks_p256_multipliers(numbers, count);
     jobs_verify(of, jobs, count);
 }
 
-static void combs_build(const p256_kernel *kernel, size_t count) {
-    p256_comb *combs[COUNT];
+static void combs_build(bench_kernel *with, size_t count) {
     const p256_entry *points[COUNT];
     for (size_t i = 0; i < count; i++) {
-        combs[i] = &own_keys[i].comb;
         points[i] = &own_keys[i].point;
     }
-    kernel->build_combs(combs, points, count, scratch);
+    with->kernel->build_combs(with->combs, points, count, with->scratch);
+}
+
+static void *memory(size_t bytes) {
+    void *out = aligned_alloc(64, (bytes + 63) / 64 * 64);
+    CHECK(out != NULL);
+    return out;
+}
+
+static void kernel_open(bench_kernel *opened, const p256_kernel *kernel) {
+    opened->kernel = kernel;
+    opened->base = memory(kernel->wide_bytes);
+    opened->issuer = memory(kernel->wide_bytes);
+    opened->scratch = memory(kernel->scratch_bytes + 1);
+    for (size_t i = 0; i < COUNT; i++) {
+        opened->combs[i] = memory(kernel->comb_bytes);
+    }
+    CHECK(kernel->build_wide(opened->base, &ks_p256_base));
+    CHECK(kernel->build_wide(opened->issuer, &one_key[0].point));
+    combs_build(opened, COUNT);
 }
 
 static void verify_all(const measured *of) {
@@ -124,7 +147,7 @@ static void verify_all(const measured *of) {
     }
     for (size_t from = 0; from < of->count; from += of->batch) {
         size_t left = of->count - from;
-        batch_verify(of, items + from, left < of->batch ? left : of->batch);
+        batch_verify(of, from, left < of->batch ? left : of->batch);
     }
     for (size_t i = 0; i < of->count; i++) {
         CHECK(items[i].verdict == 1);
@@ -143,9 +166,9 @@ static double measure(const measured *of) {
     if (of->by == OPENSSL) {
         openssl_verify_all(of->count);
     } else if (of->by == BUILD_WIDE) {
-        CHECK(of->kernel->build_wide(&issuer, &one_key[0].point));
+        CHECK(of->with->kernel->build_wide(of->with->issuer, &one_key[0].point));
     } else if (of->by == BUILD_COMBS) {
-        combs_build(of->kernel, of->count);
+        combs_build(of->with, of->count);
     } else {
         verify_all(of);
     }
@@ -167,29 +190,34 @@ static double median(double us[ROUNDS]) {
 }
 
 static size_t cases_of(measured *cases) {
-    const p256_kernel *portable = &ks_p256_kernel_portable;
+    static bench_kernel portable;
     size_t count = 0;
     cases[count++] = (measured){"openssl", NULL, OPENSSL, 64, 64, {0}};
 #if defined(__x86_64__)
-    const p256_kernel *ifma = &ks_p256_kernel_ifma;
+    static bench_kernel ifma;
     if (ks_cpu_has_ifma()) {
-        scratch = aligned_alloc(64, ifma->scratch_bytes);
-        CHECK(scratch != NULL);
-        cases[count++] = (measured){"ifma: a new key each", ifma, POINT, COUNT, 64, {0}};
-        cases[count++] = (measured){"ifma: the same, batches of 32", ifma, POINT, 128, 32, {0}};
-        cases[count++] = (measured){"ifma: the same, batches of 8", ifma, POINT, 128, 8, {0}};
-        cases[count++] = (measured){"ifma: build combs", ifma, BUILD_COMBS, 128, 64, {0}};
-        cases[count++] = (measured){"ifma: a key with a comb each", ifma, COMB, COUNT, 64, {0}};
-        cases[count++] = (measured){"ifma: the same, batches of 1", ifma, COMB, 16, 1, {0}};
-        cases[count++] = (measured){"ifma: build a wide table", ifma, BUILD_WIDE, 1, 1, {0}};
-        cases[count++] = (measured){"ifma: one key", ifma, WIDE, COUNT, 64, {0}};
-        cases[count++] = (measured){"ifma: the same, batches of 32", ifma, WIDE, COUNT, 32, {0}};
-        cases[count++] = (measured){"ifma: the same, batches of 1", ifma, WIDE, 16, 1, {0}};
+        kernel_open(&ifma, &ks_p256_kernel_ifma);
+        cases[count++] = (measured){"ifma: a new key each", &ifma, POINT, COUNT, 64, {0}};
+        cases[count++] = (measured){"ifma: the same, batches of 32", &ifma, POINT, 128, 32, {0}};
+        cases[count++] = (measured){"ifma: the same, batches of 8", &ifma, POINT, 128, 8, {0}};
+        cases[count++] = (measured){"ifma: build combs", &ifma, BUILD_COMBS, 128, 64, {0}};
+        cases[count++] = (measured){"ifma: a key with a comb each", &ifma, COMB, COUNT, 64, {0}};
+        cases[count++] = (measured){"ifma: the same, batches of 1", &ifma, COMB, 16, 1, {0}};
+        cases[count++] = (measured){"ifma: build a wide table", &ifma, BUILD_WIDE, 1, 1, {0}};
+        cases[count++] = (measured){"ifma: one key", &ifma, WIDE, COUNT, 64, {0}};
+        cases[count++] = (measured){"ifma: the same, batches of 32", &ifma, WIDE, COUNT, 32, {0}};
+        cases[count++] = (measured){"ifma: the same, batches of 1", &ifma, WIDE, 16, 1, {0}};
     }
 #endif
-    cases[count++] = (measured){"portable: build a wide table", portable, BUILD_WIDE, 1, 1, {0}};
-    cases[count++] = (measured){"portable: one key", portable, WIDE, 128, 64, {0}};
-    cases[count++] = (measured){"portable: the same, batches of 1", portable, WIDE, 16, 1, {0}};
+    kernel_open(&portable, &ks_p256_kernel_portable);
+    cases[count++] = (measured){"portable: build combs", &portable, BUILD_COMBS, 64, 64, {0}};
+    cases[count++] = (measured){"portable: a key with a comb each", &portable, COMB, COUNT, 64, {0}};
+    cases[count++] = (measured){"portable: the same, batches of 8", &portable, COMB, 128, 8, {0}};
+    cases[count++] = (measured){"portable: the same, batches of 1", &portable, COMB, 16, 1, {0}};
+    cases[count++] = (measured){"portable: build a wide table", &portable, BUILD_WIDE, 1, 1, {0}};
+    cases[count++] = (measured){"portable: one key", &portable, WIDE, COUNT, 64, {0}};
+    cases[count++] = (measured){"portable: the same, batches of 8", &portable, WIDE, 128, 8, {0}};
+    cases[count++] = (measured){"portable: the same, batches of 1", &portable, WIDE, 16, 1, {0}};
     return count;
 }
 
@@ -200,12 +228,7 @@ int main(void) {
         item_make(&own_keys[i], pair_make());
         item_make(&one_key[i], shared);
     }
-    CHECK(ks_p256_kernel_portable.build_wide(&base, &ks_p256_base));
-    CHECK(ks_p256_kernel_portable.build_wide(&issuer, &one_key[0].point));
     size_t count = cases_of(cases);
-    if (scratch != NULL) {
-        combs_build(cases[1].kernel, COUNT);
-    }
     for (size_t round = 0; round < ROUNDS; round++) {
         for (size_t i = 0; i < count; i++) {
             cases[i].us[round] = measure(&cases[i]);

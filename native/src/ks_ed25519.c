@@ -193,11 +193,6 @@ static void jobs_verify(void *context, ks_way way, const size_t *places, size_t 
     } else {
         self->kernel->verify_point(self->base, jobs, count, self->scratch);
     }
-    for (size_t i = 0; way == KS_POINT && i < count; i++) {
-        if (*jobs[i].verdict == 1) {
-            ks_ed25519_key_proved(self->hashed[places[i]].a);
-        }
-    }
 }
 
 static const ks_scheme scheme = {
@@ -205,6 +200,7 @@ static const ks_scheme scheme = {
     .openssl = &ks_ed25519_openssl,
     .credit = &ks_ed25519_credit,
     .key_openssl = ks_ed25519_key_openssl,
+    .key_proved = ks_ed25519_key_proved,
     .job_read = job_read,
     .jobs_verify = jobs_verify,
 };

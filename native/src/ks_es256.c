@@ -15,42 +15,53 @@
 #include "p256/p256_key.h"
 
 #define SIGNATURE_BYTES (2 * P256_OCTETS)
+#define TABLE_ALIGNMENT 64u
 #define SCRATCH_ALIGNMENT 64u
 
 /* --- the base point ----------------------------------------------------------------------------- */
 
-/* Built once a process by the first kernel that is used, immutable afterwards. */
-static p256_wide base_table;
-static int base_built;
-static pthread_once_t base_once = PTHREAD_ONCE_INIT;
+/* A kernel's table of G: built once a process, when the kernel is first used, and immutable afterwards. */
+static const void *base_for(const p256_kernel *kernel) {
+    void *table = aligned_alloc(TABLE_ALIGNMENT, kernel->wide_bytes);
+    if (table != NULL && !kernel->build_wide(table, &ks_p256_base)) {
+        free(table);
+        table = NULL;
+    }
+    return table;
+}
 
-static void base_build_portable(void) {
-    base_built = ks_p256_kernel_portable.build_wide(&base_table, &ks_p256_base);
+static const void *base_portable;
+static pthread_once_t base_portable_once = PTHREAD_ONCE_INIT;
+
+static void base_portable_build(void) {
+    base_portable = base_for(&ks_p256_kernel_portable);
 }
 
 #if defined(__x86_64__)
-static void base_build_ifma(void) {
-    base_built = ks_p256_kernel_ifma.build_wide(&base_table, &ks_p256_base);
+static const void *base_ifma;
+static pthread_once_t base_ifma_once = PTHREAD_ONCE_INIT;
+
+static void base_ifma_build(void) {
+    base_ifma = base_for(&ks_p256_kernel_ifma);
 }
 #endif
 
 /* NULL if there was no memory when it was to be built: OpenSSL then does all the work. */
-static const p256_wide *base_of(const p256_kernel *kernel) {
-    void (*build)(void) = base_build_portable;
+static const void *base_of(const p256_kernel *kernel) {
 #if defined(__x86_64__)
     if (kernel == &ks_p256_kernel_ifma) {
-        build = base_build_ifma;
+        return pthread_once(&base_ifma_once, base_ifma_build) == 0 ? base_ifma : NULL;
     }
 #endif
     (void)kernel;
-    return pthread_once(&base_once, build) == 0 && base_built ? &base_table : NULL;
+    return pthread_once(&base_portable_once, base_portable_build) == 0 ? base_portable : NULL;
 }
 
 /* --- workers ------------------------------------------------------------------------------------ */
 
 typedef struct worker {
     const p256_kernel *kernel;
-    const p256_wide *g;
+    const void *g; /* the kernel's table of the base point */
     void *scratch;
     ks_runner runner;
     ks_digest digest;
@@ -128,12 +139,10 @@ static ks_way job_read(void *context, size_t place, void *key, const ks_verify_i
     }
     p256_job *job = &self->jobs[place];
     *job = (p256_job){.signature = &self->signatures[place], .verdict = verdict};
-    if (way == KS_WIDE) {
-        job->key.wide = by->known.table->points;
-    } else if (way == KS_COMB) {
-        job->key.comb = by->known.table->points;
-    } else {
+    if (way == KS_POINT) {
         job->key.point = &by->point;
+    } else {
+        job->key.table = by->known.table->points;
     }
     self->items[place] = item;
     return way;
@@ -179,6 +188,7 @@ static const ks_scheme scheme = {
     .openssl = &ks_ecdsa_openssl,
     .credit = &credit,
     .key_openssl = ks_p256_key_openssl,
+    .key_proved = ks_p256_key_proved,
     .job_read = job_read,
     .jobs_verify = jobs_verify,
 };

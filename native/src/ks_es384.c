@@ -40,7 +40,6 @@ typedef struct worker {
     ks_digest digest;
     /* Of the items of one run, by their places in it. */
     const ks_verify_item *items[P384_MOST_JOBS];
-    p384_key *keys[P384_MOST_JOBS];
     p384_signature signatures[P384_MOST_JOBS];
     p384_job jobs[P384_MOST_JOBS];
 } worker;
@@ -115,7 +114,6 @@ static ks_way job_read(void *context, size_t place, void *key, const ks_verify_i
         return KS_OPENSSL;
     }
     self->items[place] = item;
-    self->keys[place] = by;
     self->jobs[place] = (p384_job){.signature = &self->signatures[place], .verdict = verdict};
     job_set_key(&self->jobs[place], way, by);
     return way;
@@ -152,11 +150,6 @@ static void jobs_verify(void *context, ks_way way, const size_t *places, size_t 
     } else {
         ks_p384_verify_point(self->g, jobs, count);
     }
-    for (size_t i = 0; way == KS_POINT && i < count; i++) {
-        if (*jobs[i].verdict == 1) {
-            ks_p384_key_proved(self->keys[places[i]]);
-        }
-    }
 }
 
 static ks_credit credit = KS_CREDIT_FULL;
@@ -166,6 +159,7 @@ static const ks_scheme scheme = {
     .openssl = &ks_ecdsa_openssl,
     .credit = &credit,
     .key_openssl = ks_p384_key_openssl,
+    .key_proved = ks_p384_key_proved,
     .job_read = job_read,
     .jobs_verify = jobs_verify,
 };

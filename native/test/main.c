@@ -14,6 +14,7 @@ static void run_formulas(void) {
     test_ed25519_kernels();
     test_htu();
     test_json();
+    test_p256_field();
     test_p256_kernels();
     test_p256_limbs();
     test_p256_values();
@@ -33,6 +34,7 @@ static void run_threads(void) {
     test_fan_out();
     test_keys();
     test_kernel_cache();
+    test_p256_key();
     test_p384_key();
     test_replay();
     test_token_parts();

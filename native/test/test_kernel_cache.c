@@ -4,6 +4,7 @@
 #include "check.h"
 #include "kernel/kernel_cache.h"
 #include "kernel/kernel_credit.h"
+#include "kernel/kernel_proofs.h"
 
 #define POINTS_BYTES 64u
 
@@ -17,12 +18,12 @@ static ks_key_name name_of(unsigned number) {
 
 static ks_found look(unsigned number, size_t uses) {
     ks_key_name name = name_of(number);
-    return ks_cache_look(KS_CACHE_P256, &name, uses);
+    return ks_cache_look(KS_CACHE_P256_WORDS, &name, uses);
 }
 
 static ks_table *table_add(ks_table_kind kind, unsigned number) {
     ks_key_name name = name_of(number);
-    ks_table *table = ks_table_new(KS_CACHE_P256, kind, &name, POINTS_BYTES);
+    ks_table *table = ks_table_new(KS_CACHE_P256_WORDS, kind, &name, POINTS_BYTES);
     CHECK(table != NULL);
     ks_cache_add(table);
     return table;
@@ -100,6 +101,38 @@ static void check_a_crowd_wants_no_wide_tables(void) {
     CHECK(issuer > 0);
 }
 
+/* Keys that come in turns, many fewer than there are combs: all of them are known the second time. */
+static void check_keys_in_turns_are_remembered(void) {
+    enum { KEYS = 512 };
+    unsigned wanted = 0;
+    for (unsigned round = 0; round < 2; round++) {
+        for (unsigned i = 0; i < KEYS; i++) {
+            wanted += (unsigned)look(70000 + i, 1).wants_comb;
+        }
+    }
+    CHECK(wanted == KEYS);
+}
+
+/* Two keys of one set, proved in turns, as where a batch is verified in pieces. */
+static void check_proofs(void) {
+    static ks_proofs proofs;
+    const uint64_t first = KS_PROOF_SETS + 7, second = 2 * KS_PROOF_SETS + 7;
+    CHECK(!ks_proof_take(&proofs, first) && !ks_proof_take(&proofs, 0));
+    ks_proof_give(&proofs, first);
+    ks_proof_give(&proofs, first);
+    ks_proof_give(&proofs, second);
+    CHECK(ks_proof_take(&proofs, first) && !ks_proof_take(&proofs, first));
+    CHECK(ks_proof_take(&proofs, second) && !ks_proof_take(&proofs, second));
+    for (uint64_t i = 1; i <= 3 * KS_PROOF_SLOTS; i++) { /* more than a set holds */
+        ks_proof_give(&proofs, i * KS_PROOF_SETS + 7);
+    }
+    unsigned kept = 0;
+    for (uint64_t i = 1; i <= 3 * KS_PROOF_SLOTS; i++) {
+        kept += (unsigned)ks_proof_take(&proofs, i * KS_PROOF_SETS + 7);
+    }
+    CHECK(kept == KS_PROOF_SLOTS);
+}
+
 static void check_credit(void) {
     static ks_credit credit = KS_CREDIT_FULL;
     ks_credit_settle(&credit, 1000 * KS_MOST_CREDIT);
@@ -122,5 +155,7 @@ void test_kernel_cache(void) {
     check_wide_tables_are_bounded();
     check_combs_are_bounded();
     check_a_crowd_wants_no_wide_tables();
+    check_keys_in_turns_are_remembered();
+    check_proofs();
     check_credit();
 }

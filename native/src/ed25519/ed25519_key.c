@@ -3,36 +3,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kernel/kernel_proofs.h"
+
 /* Keys that are decoded, or given combs, at a time. */
 #define KEYS_AT_ONCE 64u
 
 ks_credit ks_ed25519_credit = KS_CREDIT_FULL;
 
-/* --- proofs ------------------------------------------------------------------------------------- */
-
-/*
- * The first words of keys under which signatures were valid. A proof is used up by the comb that is built
- * on it, so that forgeries alone build none, and valid signatures pay for the combs of their own keys. Keys
- * of one place push each other out, which costs them a comb.
- */
-#define PROOFS 8192u
-static _Atomic(uint64_t) proofs[PROOFS];
-
-static _Atomic(uint64_t) *proof_of(const ed25519_number *key) {
-    return &proofs[key->word[0] % PROOFS];
-}
-
-void ks_ed25519_key_proved(const uint8_t octets[ED25519_OCTETS]) {
-    ed25519_number key = ed25519_number_read(octets);
-    atomic_store_explicit(proof_of(&key), key.word[0], memory_order_relaxed);
-}
-
-static int proof_take(const ed25519_number *key) {
-    uint64_t expected = key->word[0];
-    return expected != 0 && atomic_compare_exchange_strong_explicit(proof_of(key), &expected, 0,
-                                                                    memory_order_relaxed,
-                                                                    memory_order_relaxed);
-}
+static ks_proofs proofs;
 
 /* --- keys --------------------------------------------------------------------------------------- */
 
@@ -42,6 +20,11 @@ void ks_ed25519_key_close(void *closed) {
         ks_kernel_key_close(&self->known, &ks_ed25519_openssl);
         free(self);
     }
+}
+
+void ks_ed25519_key_proved(void *key) {
+    const ed25519_key *self = key;
+    ks_proof_give(&proofs, self->octets.word[0]);
 }
 
 void *ks_ed25519_key_openssl(void *key) {
@@ -132,7 +115,7 @@ static void some_ready(ed25519_key *const *keys, size_t count) {
         if (keys[i]->on_curve && keys[i]->known.wants_wide) {
             wide_build(keys[i]);
         } else if (keys[i]->on_curve && keys[i]->known.wants_comb &&
-                   proof_take(&keys[i]->octets)) {
+                   ks_proof_take(&proofs, keys[i]->octets.word[0])) {
             wanting[combs++] = keys[i];
         }
     }

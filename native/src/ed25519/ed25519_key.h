@@ -24,8 +24,8 @@ void ks_ed25519_key_close(void *key); /* accepts NULL */
  */
 void ks_ed25519_keys_ready(void *const *keys, size_t count);
 
-/* A signature under this key was valid: its holder is no forger, and may come again. */
-void ks_ed25519_key_proved(const uint8_t octets[ED25519_OCTETS]);
+/* ks_scheme's. */
+void ks_ed25519_key_proved(void *key);
 
 /* OpenSSL's form, owned by the key; NULL if OpenSSL does not take it or has no memory. */
 void *ks_ed25519_key_openssl(void *key);

@@ -19,15 +19,19 @@ typedef struct slot {
 #define COMB_SETS (KS_MOST_COMBS / COMB_SLOTS)
 
 /*
- * How often a key was used. Keys of one hash take the counter from each other, which costs them a
- * table and nothing else; so nobody gains by making hashes meet.
+ * How often a key was used. Keys of one hash take the counter from each other, and keys of one set the one
+ * that was not used for longest, which costs them a table and nothing else; so nobody gains by making
+ * hashes meet.
  */
 typedef struct counter {
     uint64_t hash;
     uint64_t epoch; /* in which the uses are counted */
     uint64_t uses;
+    uint64_t used_at;
 } counter;
-#define COUNTERS 8192u
+/* With one to a set, two of 512 keys that come in turns would forget each other, and neither have a comb. */
+#define COUNTER_SLOTS 4u
+#define COUNTER_SETS 2048u
 
 typedef struct cache {
     uint64_t clock; /* of looks */
@@ -35,7 +39,7 @@ typedef struct cache {
     uint64_t epoch_uses; /* of all keys */
     slot wide[WIDE_SETS * WIDE_SLOTS];
     slot combs[COMB_SETS * COMB_SLOTS];
-    counter counters[COUNTERS];
+    counter counters[COUNTER_SETS * COUNTER_SLOTS];
 } cache;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of all caches */
@@ -135,8 +139,22 @@ typedef struct history {
     uint64_t uses; /* in this epoch */
 } history;
 
+/* The key's counter, or the one that it takes from another key. */
+static counter *counter_of(cache *self, uint64_t hash) {
+    counter *set = &self->counters[hash % COUNTER_SETS * COUNTER_SLOTS], *oldest = set;
+    for (size_t i = 0; i < COUNTER_SLOTS; i++) {
+        if (set[i].hash == hash) {
+            return &set[i];
+        }
+        if (set[i].used_at < oldest->used_at) {
+            oldest = &set[i];
+        }
+    }
+    return oldest;
+}
+
 static history uses_add(cache *self, uint64_t hash, size_t uses) {
-    counter *mine = &self->counters[hash % COUNTERS];
+    counter *mine = counter_of(self, hash);
     history out = {.seen = mine->hash == hash};
     if (self->epoch_uses >= KS_EPOCH_USES) {
         self->epoch++;
@@ -145,6 +163,7 @@ static history uses_add(cache *self, uint64_t hash, size_t uses) {
     if (!out.seen || mine->epoch != self->epoch) {
         *mine = (counter){.hash = hash, .epoch = self->epoch};
     }
+    mine->used_at = ++self->clock;
     mine->uses += uses;
     self->epoch_uses += uses;
     out.uses = mine->uses;
@@ -188,7 +207,8 @@ void ks_cache_add(ks_table *table) {
         dropped = at->table;
         *at = (slot){table_share(table), ++self->clock};
         /* The next table of this key is earned again, so that tables cannot be built in circles. */
-        self->counters[hash % COUNTERS] = (counter){.hash = hash, .epoch = self->epoch};
+        counter *mine = counter_of(self, hash);
+        *mine = (counter){.hash = hash, .epoch = self->epoch, .used_at = self->clock};
     }
     lock_give();
     ks_table_release(dropped);

@@ -16,22 +16,24 @@
 
 /* Whose tables, in whose form: those of one cache never meet those of another. */
 typedef enum ks_cache {
-    KS_CACHE_P256,
+    KS_CACHE_P256_LIMBS, /* for lanes */
+    KS_CACHE_P256_WORDS, /* for CPUs without */
     KS_CACHE_P384,
     KS_CACHE_ED25519,
     KS_CACHES,
 } ks_cache;
 
-/* Issuers that are busy at once; a table of each is 1.04 MB for P-256 and 688 KB for P-384. */
+/* Issuers that are busy at once; a table of each is 1.04 MB for P-256 (211 KB without lanes) and 688 KB for
+ * P-384. */
 #define KS_MOST_WIDE 8u
-/* Holders of DPoP keys that come again, at 5 KB each for P-256 and 7 KB for P-384: 21 and 29 MB where all
- * places are taken. */
+/* Holders of DPoP keys that come again, at 5 KB each for P-256 (5.6 KB without lanes) and 7 KB for P-384:
+ * 21 (23) and 29 MB where all places are taken. */
 #define KS_MOST_COMBS 4096u
 
 /*
  * A wide table is built for a key that was used this often in an epoch, and in an eighth of all uses:
  * no more keys than there are places can be so, and a crowd of keys that each come often does not push
- * each other's tables out. Building one takes as long as eleven of OpenSSL's verifications of ES256 (48
+ * each other's tables out. Building one takes as long as eleven of OpenSSL's verifications of ES256 (15
  * without IFMA), or five of ES384, and however uses are arranged, an epoch sees few more than eight built.
  */
 #define KS_WIDE_USES 256u

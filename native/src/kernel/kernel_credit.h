@@ -17,8 +17,8 @@
 
 /* What one filling of a kernel's lanes costs, in 128ths of one verification by OpenSSL. */
 #define KS_COST_OPENSSL 128u
-/* In 128ths as well: four of them, or 32 keys never seen before. */
-#define KS_MOST_CREDIT 512
+/* In 128ths as well: eight of them, so that kernels without lanes see forty signatures at once. */
+#define KS_MOST_CREDIT 1024
 
 /*
  * An algorithm's credit, shared by all threads, and no secret: it says how many of the last signatures

@@ -80,6 +80,9 @@ static ks_status run_verify(ks_runner *self, void *worker, void *const *keys,
         if (ways[i] != KS_REFUSED && verdicts[i] == 0) {
             status = openssl_verify(self, keys[items[i].key], &items[i], &verdicts[i]);
         }
+        if (verdicts[i] == 1 && (ways[i] == KS_POINT || ways[i] == KS_OPENSSL)) {
+            self->scheme->key_proved(keys[items[i].key]);
+        }
     }
     return status;
 }

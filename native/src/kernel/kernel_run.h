@@ -36,6 +36,9 @@ typedef struct ks_scheme {
     const ks_engine *openssl;
     ks_credit *credit;
     void *(*key_openssl)(void *key); /* in OpenSSL's form, or NULL if it has none */
+    /* A signature under this key, which has no table, was valid: its holder is no forger, and may come
+     * again. */
+    void (*key_proved)(void *key);
 
     /* Makes the job of item `place` of the run, and says where it goes; `verdict` is the item's. */
     ks_way (*job_read)(void *worker, size_t place, void *key, const ks_verify_item *item,

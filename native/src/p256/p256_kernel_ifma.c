@@ -113,7 +113,7 @@ static void pair_verify_wide(block *pair, size_t count, const p256_wide *g) {
     }
 }
 
-static void verify_wide(const p256_wide *g, const p256_job *jobs, size_t count) {
+static void verify_wide(const void *g, const p256_job *jobs, size_t count) {
     block blocks[MOST_BLOCKS];
     size_t all = blocks_load(blocks, jobs, count);
     for (size_t b = 0; b < all; b += PAIR) {
@@ -211,7 +211,7 @@ static affine block_point(const block *of) {
     return points_load(points);
 }
 
-static void verify_point(const p256_wide *g, const p256_job *jobs, size_t count, void *scratch) {
+static void verify_point(const void *g, const p256_job *jobs, size_t count, void *scratch) {
     block blocks[MOST_BLOCKS];
     fe z[MOST_BLOCKS];
     point_table *tables = scratch;
@@ -264,7 +264,7 @@ static void pair_verify_comb(block *pair, size_t count, const p256_wide *g) {
     add_base(pair, count, g);
 }
 
-static void verify_comb(const p256_wide *g, const p256_job *jobs, size_t count) {
+static void verify_comb(const void *g, const p256_job *jobs, size_t count) {
     block blocks[MOST_BLOCKS];
     size_t all = blocks_load(blocks, jobs, count);
     for (size_t b = 0; b < all; b += PAIR) {
@@ -314,7 +314,7 @@ static void build_eight_combs(p256_comb *const combs[KS_LANES],
     }
 }
 
-static void build_combs(p256_comb *const *combs, const p256_entry *const *points, size_t count,
+static void build_combs(void *const *combs, const p256_entry *const *points, size_t count,
                         void *scratch) {
     for (size_t from = 0; from < count; from += KS_LANES) {
         p256_comb *to[KS_LANES];
@@ -356,7 +356,7 @@ static int windows_build(p256_wide *table, const p256_entry *powers, size_t from
     return 1;
 }
 
-static int build_wide(p256_wide *table, const p256_entry *point) {
+static int build_wide(void *table, const p256_entry *point) {
     p256_entry powers[P256_WIDE_WINDOWS];
     odd_multiple *multiples =
         aligned_alloc(sizeof(lanes), P256_WIDE_ENTRIES * sizeof *multiples);
@@ -376,6 +376,9 @@ const p256_kernel ks_p256_kernel_ifma = {
     .path = "ifma",
     .lanes = KS_LANES,
     .costs = {{[KS_WIDE] = 32, [KS_COMB] = 64, [KS_POINT] = 128}}, /* bench/verify_batch.py */
+    .cache = KS_CACHE_P256_LIMBS,
+    .wide_bytes = sizeof(p256_wide),
+    .comb_bytes = sizeof(p256_comb),
     .scratch_bytes = MOST_BLOCKS * sizeof(point_table),
     .build_wide = build_wide,
     .verify_wide = verify_wide,

@@ -3,8 +3,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kernel/kernel_proofs.h"
+
 #define COORDINATE_BYTES P256_OCTETS
 #define SCRATCH_ALIGNMENT 64u
+
+static ks_proofs proofs;
 
 /* --- keys --------------------------------------------------------------------------------------- */
 
@@ -21,6 +25,18 @@ void *ks_p256_key_openssl(void *key) {
     return ks_kernel_key_openssl(&self->known, &ks_ecdsa_openssl, KS_ES256);
 }
 
+/* What proofs know it by. */
+static uint64_t word_of(const p256_key *self) {
+    return self->point.x[0] | self->point.x[1] << P256_LIMB_BITS;
+}
+
+void ks_p256_key_proved(void *key) {
+    const p256_key *self = key;
+    if (self->on_curve) {
+        ks_proof_give(&proofs, word_of(self));
+    }
+}
+
 static ks_key_name name_of(const ks_public_key *parameters) {
     ks_key_name name;
     _Static_assert(sizeof name.octets == 2 * COORDINATE_BYTES, "x and y");
@@ -30,7 +46,8 @@ static ks_key_name name_of(const ks_public_key *parameters) {
 }
 
 static void wide_build(p256_key *self, const ks_key_name *name) {
-    ks_table *table = ks_table_new(KS_CACHE_P256, KS_WIDE_TABLE, name, sizeof(p256_wide));
+    ks_table *table = ks_table_new(self->kernel->cache, KS_WIDE_TABLE, name,
+                                   self->kernel->wide_bytes);
     if (table == NULL || !self->kernel->build_wide(table->points, &self->point)) {
         ks_table_release(table);
         return;
@@ -40,7 +57,7 @@ static void wide_build(p256_key *self, const ks_key_name *name) {
 
 static void table_find(p256_key *self, size_t uses) {
     ks_key_name name = name_of(&self->known.parameters);
-    ks_kernel_key_find(&self->known, KS_CACHE_P256, &name, uses);
+    ks_kernel_key_find(&self->known, self->kernel->cache, &name, uses);
     if (self->known.wants_wide) {
         wide_build(self, &name);
     }
@@ -73,13 +90,17 @@ void *ks_p256_key_open(const p256_kernel *kernel, const ks_public_key *parameter
 static void combs_build(p256_key *const *wanting, size_t count) {
     const p256_kernel *kernel = wanting[0]->kernel;
     ks_table *tables[COMBS_AT_ONCE];
-    p256_comb *combs[COMBS_AT_ONCE];
+    void *combs[COMBS_AT_ONCE];
     const p256_entry *points[COMBS_AT_ONCE];
-    void *scratch = aligned_alloc(SCRATCH_ALIGNMENT, kernel->scratch_bytes);
+    void *scratch = NULL;
+    if (kernel->scratch_bytes > 0) {
+        scratch = aligned_alloc(SCRATCH_ALIGNMENT, kernel->scratch_bytes);
+        count = scratch != NULL ? count : 0;
+    }
     size_t made = 0;
-    for (; scratch != NULL && made < count; made++) {
+    for (; made < count; made++) {
         ks_key_name name = name_of(&wanting[made]->known.parameters);
-        tables[made] = ks_table_new(KS_CACHE_P256, KS_COMB_TABLE, &name, sizeof(p256_comb));
+        tables[made] = ks_table_new(kernel->cache, KS_COMB_TABLE, &name, kernel->comb_bytes);
         if (tables[made] == NULL) {
             break; /* the keys from here on do without */
         }
@@ -100,7 +121,7 @@ void ks_p256_keys_ready(void *const *keys, size_t count) {
     size_t waiting = 0;
     for (size_t i = 0; i < count; i++) {
         p256_key *self = keys[i];
-        if (self != NULL && self->known.wants_comb && self->kernel->build_combs != NULL) {
+        if (self != NULL && self->known.wants_comb && ks_proof_take(&proofs, word_of(self))) {
             wanting[waiting++] = self;
         }
         if (waiting == COMBS_AT_ONCE || (waiting > 0 && i + 1 == count)) {

@@ -16,8 +16,14 @@ typedef struct p256_key {
 void *ks_p256_key_open(const p256_kernel *kernel, const ks_public_key *parameters, size_t uses);
 void ks_p256_key_close(void *key); /* accepts NULL */
 
-/* Builds the combs that are wanted, eight keys at a time. */
+/*
+ * Builds the combs that are wanted, eight keys at a time. Without lanes one takes longer than a
+ * verification to build, so each of them wants a proof.
+ */
 void ks_p256_keys_ready(void *const *keys, size_t count);
+
+/* ks_scheme's. */
+void ks_p256_key_proved(void *key);
 
 /* OpenSSL's form, owned by the key; NULL if OpenSSL does not take it or has no memory. */
 void *ks_p256_key_openssl(void *key);

@@ -24,17 +24,17 @@
 
 static const uint64_t p256_prime[P256_LIMBS] = {0xfffffffffffff, 0x00fffffffffff, 0x0000000000000,
                                                 0x0001000000000, 0x0ffffffff0000};
-/* 1, R and R² in Montgomery's form: R, R² and R³ modulo p. */
+/* 1 and R in Montgomery's form: R and R² modulo p. */
 static const uint64_t p256_one[P256_LIMBS] = {0x0000000000010, 0xf000000000000, 0xfffffffffffff,
                                               0xffeffffffffff, 0x00000000fffff};
 static const uint64_t p256_r1[P256_LIMBS] = {0x0000000000300, 0xffffffff00000, 0xffffefffffffb,
                                              0xfdfffffffffff, 0x0000004ffffff};
-static const uint64_t p256_r2[P256_LIMBS] = {0xfd0000000a000, 0xffffff7ffffff, 0xfffcffffffedf,
-                                             0x100000005ffff, 0x0000180000000};
 
 /* p - n, in words, n being the group's order: an r below it stands for the x coordinates r and r + n. */
 #define P256_PRIME_LESS_ORDER 0x0c46353d039cdaae, 0x4319055358e8617b, 0, 0
-static const uint64_t p256_order[P256_LIMBS] = {0x69483335f5689, 0x3d3fe99319ad1, 0x2e96b789b1054, 0xfeb0c0166ce65, 0x08648c209fe30}; /* n in Montgomery's form */
+/* n in Montgomery's form. */
+static const uint64_t p256_order[P256_LIMBS] = {0x69483335f5689, 0x3d3fe99319ad1, 0x2e96b789b1054,
+                                                0xfeb0c0166ce65, 0x08648c209fe30};
 
 /* The limbs of a number below 2^256. */
 static inline void p256_limbs_of(uint64_t limbs[P256_LIMBS], const uint64_t words[P256_WORDS]) {
@@ -43,14 +43,6 @@ static inline void p256_limbs_of(uint64_t limbs[P256_LIMBS], const uint64_t word
     limbs[2] = (words[1] >> 40 | words[2] << 24) & P256_LIMB_MASK;
     limbs[3] = (words[2] >> 28 | words[3] << 36) & P256_LIMB_MASK;
     limbs[4] = words[3] >> 16;
-}
-
-/* The other way; the number is below 2^256 and its limbs below 2^52. */
-static inline void p256_words_of(uint64_t words[P256_WORDS], const uint64_t limbs[P256_LIMBS]) {
-    words[0] = limbs[0] | limbs[1] << 52;
-    words[1] = limbs[1] >> 12 | limbs[2] << 40;
-    words[2] = limbs[2] >> 24 | limbs[3] << 28;
-    words[3] = limbs[3] >> 36 | limbs[4] << 16;
 }
 
 static inline void p256_words_read(uint64_t words[P256_WORDS], const uint8_t octets[P256_OCTETS]) {

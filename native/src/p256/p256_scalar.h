@@ -26,6 +26,15 @@ static inline p256_digit p256_digit_at(const p256_digits *digits, unsigned bit, 
     return ks_digit_at(digits->word, digits->minus, bit, width);
 }
 
+/* The same digits for windows of 8 and 4 bits, of which there are 33 and 66: only the topmost bit moves. */
+#define P256_LONGER_DIGIT_BITS 264
+
+static inline p256_digits p256_digits_longer(const p256_digits *of) {
+    p256_digits out = *of;
+    out.word[P256_DIGIT_WORDS - 1] = UINT64_C(1) << ((P256_LONGER_DIGIT_BITS - 1) % 64);
+    return out;
+}
+
 /* The numbers of one signature. In: digest, r and s, with 0 < r, s < n. Out: u1 and u2. */
 typedef struct p256_signature {
     uint64_t digest[P256_WORDS];

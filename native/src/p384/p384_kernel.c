@@ -194,6 +194,11 @@ static ks_digit wide_digit(const p384_digits *digits, unsigned window) {
 
 static void add_wide(jacobian *sum, const p384_wide *table, const p384_digits *digits,
                      unsigned window) {
+    if (window + 1 < P384_WIDE_WINDOWS) { /* what is far away by then is asked for now */
+        const p384_entry *next = &table->window[window + 1][wide_digit(digits, window + 1).index];
+        __builtin_prefetch(next->x);
+        __builtin_prefetch(next->y);
+    }
     sum_add(sum, table->window[window], wide_digit(digits, window));
 }
 

@@ -66,7 +66,8 @@ void *ks_p384_key_open(const ks_public_key *parameters, size_t uses) {
     return self;
 }
 
-void ks_p384_key_proved(p384_key *self) {
+void ks_p384_key_proved(void *key) {
+    p384_key *self = key;
     if (!atomic_exchange_explicit(&self->comb_wanted, 0, memory_order_relaxed)) {
         return;
     }

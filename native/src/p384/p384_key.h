@@ -21,7 +21,7 @@ void ks_p384_key_close(void *key); /* accepts NULL */
  * takes most of a verification to build, so valid signatures pay for the combs of their own keys, and
  * forgeries have none built. Any thread may say so.
  */
-void ks_p384_key_proved(p384_key *key);
+void ks_p384_key_proved(void *key);
 
 /* OpenSSL's form, owned by the key; NULL if OpenSSL does not take it or has no memory. */
 void *ks_p384_key_openssl(void *key);
