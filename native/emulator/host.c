@@ -265,7 +265,8 @@ static const Elf64_Ehdr *program_load(uint64_t from, uint64_t end) {
  *
  * The variable takes ADX away from OpenSSL (OPENSSL_ia32cap(3): bit 19 of EBX of CPUID's leaf 7). Bochs 2.7
  * sets OF after ADOX to the overflow of signed numbers, and the manual wants the carry (Intel SDM volume
- * 2A, ADOX), so that OpenSSL's P-256 computes wrong points with it. Our kernels have no ADOX.
+ * 2A, ADOX), so that OpenSSL's P-256 computes wrong points with it. Of our core one product has ADOX, and
+ * program.c takes another.
  */
 static uint64_t stack_build(const Elf64_Ehdr *header) {
     static const char name[] = "program", variable[] = "OPENSSL_ia32cap=:~0x80000";

@@ -18,11 +18,10 @@
  */
 #include "p256_kernel.h"
 
-#include <stdlib.h>
-
 #include "p256_field_portable.h"
 
 #include "kernel/kernel_formulas.h"
+#include "kernel/kernel_invert_all.h"
 #include "kernel/kernel_sums.h"
 
 #define ROW_TERMS 11u
@@ -65,44 +64,48 @@ static void powers_of(affine *powers, size_t count, unsigned spacing, const p256
     }
 }
 
-/* 0 if `power` is none of the curve's. */
-static int multiples_build(affine *entries, size_t count, odd_multiple *multiples,
-                           const affine *power) {
-    fe z = odd_multiples_start(multiples, count, power);
-    odd_multiples_finish(multiples, count, fe_invert(z));
+static void entries_store(affine *entries, const odd_multiple *multiples, size_t count) {
     for (size_t k = 0; k < count; k++) {
         entries[k] = multiples[k].at;
     }
-    return !fe_is_zero(z);
 }
 
 static int build_wide(void *into, const p256_entry *point) {
     wide *table = into;
     affine powers[WIDE_WINDOWS];
-    odd_multiple *multiples = malloc(WIDE_ENTRIES * sizeof *multiples);
-    if (multiples == NULL) {
-        return 0;
-    }
+    odd_multiple multiples[WIDE_ENTRIES];
     powers_of(powers, WIDE_WINDOWS, WIDE_BITS, point);
-    int built = 1;
-    for (size_t window = 0; built && window < WIDE_WINDOWS; window++) {
-        built = multiples_build(table->window[window], WIDE_ENTRIES, multiples, &powers[window]);
+    for (size_t window = 0; window < WIDE_WINDOWS; window++) {
+        fe z = odd_multiples_start(multiples, WIDE_ENTRIES, &powers[window]);
+        if (fe_is_zero(z)) {
+            return 0; /* `point` was none of the curve's */
+        }
+        odd_multiples_finish(multiples, WIDE_ENTRIES, fe_invert(z));
+        entries_store(table->window[window], multiples, WIDE_ENTRIES);
     }
-    free(multiples);
-    return built;
+    return 1;
+}
+
+static void build_comb(comb *table, const p256_entry *point) {
+    affine powers[ROW_TERMS];
+    odd_multiple multiples[ROW_TERMS][COMB_ENTRIES];
+    fe z[ROW_TERMS], before[ROW_TERMS];
+    powers_of(powers, ROW_TERMS, COMB_ROWS * COMB_BITS, point);
+    for (size_t i = 0; i < ROW_TERMS; i++) {
+        z[i] = odd_multiples_start(multiples[i], COMB_ENTRIES, &powers[i]);
+    }
+    invert_all(z, before, ROW_TERMS);
+    for (size_t i = 0; i < ROW_TERMS; i++) {
+        odd_multiples_finish(multiples[i], COMB_ENTRIES, z[i]);
+        entries_store(table->block[i], multiples[i], COMB_ENTRIES);
+    }
 }
 
 static void build_combs(void *const *combs, const p256_entry *const *points, size_t count,
                         void *scratch) {
     (void)scratch;
     for (size_t i = 0; i < count; i++) {
-        comb *table = combs[i];
-        affine powers[ROW_TERMS];
-        odd_multiple multiples[COMB_ENTRIES];
-        powers_of(powers, ROW_TERMS, COMB_ROWS * COMB_BITS, points[i]);
-        for (size_t part = 0; part < ROW_TERMS; part++) {
-            (void)multiples_build(table->block[part], COMB_ENTRIES, multiples, &powers[part]);
-        }
+        build_comb(combs[i], points[i]);
     }
 }
 

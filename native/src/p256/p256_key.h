@@ -17,7 +17,7 @@ void *ks_p256_key_open(const p256_kernel *kernel, const ks_public_key *parameter
 void ks_p256_key_close(void *key); /* accepts NULL */
 
 /*
- * Builds the combs that are wanted, eight keys at a time. Without lanes one takes longer than a
+ * Builds the combs that are wanted, eight keys at a time. Without lanes one takes as long as a
  * verification to build, so each of them wants a proof.
  */
 void ks_p256_keys_ready(void *const *keys, size_t count);

@@ -83,37 +83,15 @@ static fe fe_invert(fe a) {
     return fe_of(words);
 }
 
-#define MOST_INVERTED P384_WIDE_WINDOWS
-
-/*
- * Montgomery's trick: each element becomes its inverse, with one inversion for all. A zero counts as 1,
- * so that its neighbours have their inverses, and stays 0: a table made with it holds (0, 0) only, and
- * the sums of that have Z = 0.
- */
-static void invert_all(fe *elements, size_t count) {
-    fe before[MOST_INVERTED], product = fe_one();
-    for (size_t k = 0; k < count; k++) {
-        before[k] = product;
-        product = fe_is_zero(elements[k]) ? product : fe_mul(product, elements[k]);
-    }
-    fe rest = fe_invert(product);
-    for (size_t k = count; k-- > 0;) {
-        fe element = elements[k];
-        if (fe_is_zero(element)) {
-            elements[k] = (fe){{0}};
-        } else {
-            elements[k] = fe_mul(rest, before[k]);
-            rest = fe_mul(rest, element);
-        }
-    }
-}
+#include "kernel/kernel_invert_all.h"
 
 /* --- tables ------------------------------------------------------------------------------------- */
 
 /* powers[i] := 2^(spacing i) · point */
+#define MOST_POWERS P384_WIDE_WINDOWS
 static void powers_of(affine *powers, size_t count, unsigned spacing, const p384_entry *point) {
-    jacobian power[MOST_INVERTED];
-    fe z[MOST_INVERTED];
+    jacobian power[MOST_POWERS];
+    fe z[MOST_POWERS], before[MOST_POWERS];
     affine first = affine_of(point);
     jacobian at = jacobian_of(&first);
     for (size_t k = 0; k < count; k++) {
@@ -123,7 +101,7 @@ static void powers_of(affine *powers, size_t count, unsigned spacing, const p384
             jacobian_double(&at);
         }
     }
-    invert_all(z, count);
+    invert_all(z, before, count);
     for (size_t k = 0; k < count; k++) {
         fe square = fe_square(z[k]);
         powers[k] = (affine){fe_mul(power[k].x, square), fe_mul(power[k].y, fe_mul(square, z[k]))};
@@ -157,11 +135,11 @@ typedef p384_entry block[P384_COMB_ENTRIES];
 
 static void blocks_build(block *blocks, const affine *points, size_t count) {
     odd_multiple multiples[MOST_BLOCKS][P384_COMB_ENTRIES];
-    fe z[MOST_BLOCKS];
+    fe z[MOST_BLOCKS], before[MOST_BLOCKS];
     for (size_t i = 0; i < count; i++) {
         z[i] = odd_multiples_start(multiples[i], P384_COMB_ENTRIES, &points[i]);
     }
-    invert_all(z, count);
+    invert_all(z, before, count);
     for (size_t i = 0; i < count; i++) {
         odd_multiples_finish(multiples[i], P384_COMB_ENTRIES, z[i]);
         entries_store(blocks[i], multiples[i], P384_COMB_ENTRIES);
