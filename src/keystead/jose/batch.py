@@ -36,6 +36,8 @@ _PARAMETER_NAMES = {"EC": ("x", "y"), "OKP": ("x",), "RSA": ("n", "e")}
 # Sizes are checked in C, where no key has parameters without bytes.
 _UNSUITABLE: _Parameters = (b"", b"")
 
+# A dict is asked for by name, because an abstract class takes half a microsecond to ask.
+_MAPPINGS = (dict, Mapping)
 # What a DPoP proof's key looks like (RFC 9449 §4.2): a key of these members needs no other check
 # than that of its point, which the engine makes.
 _BARE_EC = frozenset({"kty", "crv", "x", "y"})
@@ -206,12 +208,12 @@ def _key_table(
 
 def _parameters(key: Key, *, algorithm: str) -> _Parameters:
     """The octets of the key's parameters; ``_UNSUITABLE`` if it is no key for ``algorithm``."""
-    if not isinstance(key, PublicJwk | Mapping):
+    if not isinstance(key, (PublicJwk, *_MAPPINGS)):
         raise TypeError(f"a key is a PublicJwk or a mapping, not {type(key).__name__}")
     try:
-        if isinstance(key, Mapping) and algorithm in _CURVE_OF and key.keys() == _BARE_EC:
+        if isinstance(key, _MAPPINGS) and algorithm in _CURVE_OF and key.keys() == _BARE_EC:
             return _bare_point(key, curve=_CURVE_OF[algorithm])
-        if isinstance(key, Mapping) and algorithm == "Ed25519" and key.keys() == _BARE_OKP:
+        if isinstance(key, _MAPPINGS) and algorithm == "Ed25519" and key.keys() == _BARE_OKP:
             return _bare_ed25519(key)
         public = key if isinstance(key, PublicJwk) else parse_public(key)
         algorithms.check_key(algorithm, public)
