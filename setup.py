@@ -26,17 +26,18 @@ CORE_FILES = sorted(
 # Sources that need instructions which not every CPU of the architecture has. Whether this one has
 # them is asked at run time (native/src/ks_choose.c); native/Makefile has the same flags.
 IFMA = ["-mavx512f", "-mavx512dq", "-mavx512vl", "-mavx512ifma", "-mbmi2"]
-# Vectors of two words gain nothing, and a word that was stored as half of one is loaded late.
-WORDS = ["-fno-tree-vectorize"]
 FLAGS_OF = {
-    "p256_kernel_portable.c": WORDS,
-    "p256_point.c": WORDS,
-    "p384_kernel.c": WORDS,
-    "ed25519_kernel_portable.c": WORDS,
     "p256_kernel_ifma.c": IFMA,
     "ed25519_kernel_ifma.c": IFMA,
     "ks_base64url_avx2.c": ["-mavx2"],
     "ks_base64url_vbmi.c": ["-mavx512f", "-mavx512bw", "-mavx512vbmi"],
+}
+# Vectors of two words gain nothing here, and a word that was stored as half of one is loaded late.
+WITHOUT_VECTORS = {
+    "p256_kernel_portable.c",
+    "p256_point.c",
+    "p384_kernel.c",
+    "ed25519_kernel_portable.c",
 }
 X86_64 = platform.machine().lower() in {"x86_64", "amd64"}
 
@@ -79,7 +80,10 @@ class BuildEngine(build_ext):
         )
 
     def _compile(self, source: str) -> list[str]:
-        own = FLAGS_OF.get(Path(source).name, []) if X86_64 else []
+        name = Path(source).name
+        own = FLAGS_OF.get(name, []) if X86_64 else []
+        if name in WITHOUT_VECTORS:
+            own = [*own, "-fno-tree-vectorize"]
         made: list[str] = self.compiler.compile(
             [source],
             output_dir=self.build_temp,

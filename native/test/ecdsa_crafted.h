@@ -201,6 +201,27 @@ static crafted craft_with_x_above_the_order(void) {
     return out;
 }
 
+/* Not valid, and nearly so: r + n is x, but only modulo p. Who tries r + n for any r finds it valid. */
+static crafted craft_with_x_past_the_prime(void) {
+    EC_POINT *q = EC_POINT_new(group), *sum = EC_POINT_new(group);
+    BIGNUM *p = number(), *r = number(), *u1 = scalar_any(), *u2 = scalar_any(), *d = scalar_any();
+    CHECK(q != NULL && sum != NULL && EC_GROUP_get_curve(group, p, NULL, NULL, bn_scratch) == 1);
+    CHECK(EC_POINT_mul(group, q, d, NULL, NULL, bn_scratch) == 1);
+    CHECK(EC_POINT_mul(group, sum, u1, q, u2, bn_scratch) == 1);
+    CHECK(EC_POINT_get_affine_coordinates(group, sum, r, NULL, bn_scratch) == 1);
+    CHECK(BN_sub(p, p, n) == 1 && BN_add(r, r, p) == 1);
+    CHECK(BN_cmp(r, n) < 0); /* but for one x in 2^128, since p - n is short */
+    crafted out = crafted_of(u1, u2, r, q);
+    CHECK(!out.valid);
+    BIGNUM *all[] = {p, r, u1, u2, d};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        BN_free(all[i]);
+    }
+    EC_POINT_free(sum);
+    EC_POINT_free(q);
+    return out;
+}
+
 /* The same signature with digest + n, which is the same digest; 0 if that does not fit the octets. */
 static int crafted_raise_digest(crafted *of) {
     BIGNUM *digest = words_number(of->signature.digest);

@@ -334,6 +334,7 @@ static void check_kernel(const tested *of) {
         check_exceptions_in_the_middle(by);
         check_zero_denominators(by);
         check(by, craft_with_x_above_the_order(), AS_OPENSSL);
+        check(by, craft_with_x_past_the_prime(), UNSETTLED);
     }
     tables_close();
 }

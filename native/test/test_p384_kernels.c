@@ -273,6 +273,7 @@ void test_p384_kernels(void) {
         check_exceptions_in_the_middle(by);
         check_zero_denominators(by);
         check(by, craft_with_x_above_the_order(), AS_OPENSSL);
+        check(by, craft_with_x_past_the_prime(), UNSETTLED);
     }
     crafting_close();
     ERR_clear_error();

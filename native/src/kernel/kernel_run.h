@@ -36,8 +36,8 @@ typedef struct ks_scheme {
     const ks_engine *openssl;
     ks_credit *credit;
     void *(*key_openssl)(void *key); /* in OpenSSL's form, or NULL if it has none */
-    /* A signature under this key, which has no table, was valid: its holder is no forger, and may come
-     * again. */
+    /* A signature was valid under this key, which has no table: its holder is no forger, and may come
+     * again. Any thread may say so, and more than once. */
     void (*key_proved)(void *key);
 
     /* Makes the job of item `place` of the run, and says where it goes; `verdict` is the item's. */

@@ -5,7 +5,7 @@
  * Representation. p256_words.h: always below p, a standing for a · 2^256 mod p. So nothing is loose here,
  * carries and folds do nothing, and a difference needs no multiple of p to stay positive.
  *
- * In memory, points and their tables are p256_limbs.h's, with 2^260, whichever kernel made them.
+ * Points come in limbs and go in limbs, with 2^260, as all kernels have them: fe_load and fe_store.
  */
 #ifndef P256_FIELD_PORTABLE_H
 #define P256_FIELD_PORTABLE_H

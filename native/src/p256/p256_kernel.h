@@ -59,7 +59,7 @@ typedef struct p256_kernel {
 
 extern const p256_kernel ks_p256_kernel_portable;
 #if defined(__x86_64__)
-extern const p256_kernel ks_p256_kernel_ifma; /* only where ks_p256_has_ifma() */
+extern const p256_kernel ks_p256_kernel_ifma; /* only where ks_cpu_has_ifma() */
 #endif
 
 #endif

@@ -5,7 +5,7 @@
  * same step of the second: their instructions do not wait for each other, and the CPU overlaps them.
  *
  * Compiled with flags of its own (setup.py, native/Makefile); nothing here may run before
- * ks_p256_has_ifma() said so.
+ * ks_cpu_has_ifma() said so.
  */
 #include "p256_kernel.h"
 

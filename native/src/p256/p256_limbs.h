@@ -1,6 +1,6 @@
 /*
- * Numbers modulo p, the prime of NIST P-256 (FIPS 186-5, SP 800-186 §3.2.1.3), as this directory
- * writes them down.
+ * Numbers modulo p, the prime of NIST P-256 (FIPS 186-5, SP 800-186 §3.2.1.3), as lanes compute with
+ * them and as a key's point is in memory. Without lanes p256_words.h is what computes.
  *
  *   p = 2^256 - 2^224 + 2^192 + 2^96 - 1
  *

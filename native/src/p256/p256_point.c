@@ -3,6 +3,7 @@
 #include "p256_field_portable.h"
 
 #include "kernel/kernel_formulas.h"
+#include "kernel/kernel_invert_all.h"
 
 const p256_entry ks_p256_base = {
     .x = {0x30d418a9143c1, 0xc4fedb60179e7, 0x62251075ba95f, 0x5c669fb732b77, 0x08905f76b5375},
@@ -48,22 +49,14 @@ int ks_p256_point_read(p256_entry *point, const uint8_t x[P256_OCTETS],
 
 /* --- inversion ---------------------------------------------------------------------------------- */
 
-/* Montgomery's trick; a zero counts as 1, so that its neighbours have their inverses. */
 void ks_p256_invert_all(uint64_t (*elements)[P256_LIMBS], size_t count) {
-    fe before[P256_MOST_FIELD_INVERTED], product = fe_one();
+    fe loaded[P256_MOST_FIELD_INVERTED], before[P256_MOST_FIELD_INVERTED];
     for (size_t k = 0; k < count; k++) {
-        fe element = fe_load(elements[k]);
-        before[k] = product;
-        product = fe_is_zero(element) ? product : fe_mul(product, element);
+        loaded[k] = fe_load(elements[k]);
     }
-    fe rest = fe_invert(product);
-    for (size_t k = count; k-- > 0;) {
-        fe element = fe_load(elements[k]), inverse = {{0}};
-        if (!fe_is_zero(element)) {
-            inverse = fe_mul(rest, before[k]);
-            rest = fe_mul(rest, element);
-        }
-        fe_store(elements[k], inverse);
+    invert_all(loaded, before, count);
+    for (size_t k = 0; k < count; k++) {
+        fe_store(elements[k], loaded[k]);
     }
 }
 
@@ -71,20 +64,20 @@ void ks_p256_invert_all(uint64_t (*elements)[P256_LIMBS], size_t count) {
 
 void ks_p256_powers(p256_entry *points, size_t count, unsigned spacing, const p256_entry *point) {
     jacobian power[P256_MOST_POWERS];
-    uint64_t z[P256_MOST_POWERS][P256_LIMBS];
+    fe z[P256_MOST_POWERS], before[P256_MOST_POWERS];
     affine first = affine_of(point);
     jacobian at = jacobian_of(&first);
     for (size_t k = 0; k < count; k++) {
         power[k] = at;
-        fe_store(z[k], at.z);
+        z[k] = at.z;
         for (unsigned i = 0; i < spacing && k + 1 < count; i++) {
             jacobian_double(&at);
         }
     }
-    ks_p256_invert_all(z, count);
+    invert_all(z, before, count);
     for (size_t k = 0; k < count; k++) {
-        fe inverse = fe_load(z[k]), square = fe_square(inverse);
+        fe square = fe_square(z[k]);
         points[k] = entry_of((affine){fe_mul(power[k].x, square),
-                                      fe_mul(power[k].y, fe_mul(square, inverse))});
+                                      fe_mul(power[k].y, fe_mul(square, z[k]))});
     }
 }

@@ -27,7 +27,7 @@ int ks_p256_point_read(p256_entry *point, const uint8_t x[P256_OCTETS],
 void ks_p256_powers(p256_entry *points, size_t count, unsigned spacing, const p256_entry *point);
 
 /* Each element becomes its inverse, with one inversion for all; one that is 0 stays 0. */
-#define P256_MOST_FIELD_INVERTED 33u
+#define P256_MOST_FIELD_INVERTED 32u
 void ks_p256_invert_all(uint64_t (*elements)[P256_LIMBS], size_t count);
 
 #endif
