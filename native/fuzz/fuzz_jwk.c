@@ -14,16 +14,32 @@ static void check_thumbprint(const ks_jwk *jwk) {
     require(ks_base64url_decode((ks_view){jwk->thumbprint, KS_SHA256_CHARS}, hash) == KS_OK);
 }
 
+/* The same from the coordinates alone, as they come from whoever read the JSON himself. */
+static void check_point(ks_algorithm algorithm, const ks_jwk *jwk) {
+    uint8_t x[KS_MAX_POINT_BYTES], y[KS_MAX_POINT_BYTES], octets[KS_MAX_POINT_BYTES];
+    size_t size = jwk->key.first.size, chars = (size * 4 + 2) / 3;
+    ks_public_key key;
+    ks_base64url_encode(jwk->key.first.data, size, x);
+    ks_base64url_encode(jwk->key.second.data, jwk->key.second.size, y);
+    require(ks_point_read(algorithm, (ks_view){x, chars}, (ks_view){y, jwk->on_curve ? chars : 0},
+                          octets, &key));
+    require(ks_views_equal(key.first, jwk->key.first) && ks_views_equal(key.second, jwk->key.second));
+}
+
 static void check_accepted(ks_view memory, const ks_jwk *jwk) {
     require(is_within(jwk->key.first, memory) && is_within(jwk->key.second, memory));
     require(jwk->verifies < 1u << KS_ALGORITHM_NAMES);
     check_thumbprint(jwk);
     if (jwk->on_curve) {
         require(jwk->key.first.size == jwk->key.second.size && jwk->key.first.size >= 32);
+        check_point(jwk->curve, jwk);
         (void)ks_jwk_is_point(jwk);
         return;
     }
     require(ks_jwk_is_point(jwk));
+    if (jwk->key.first.size == 32) {
+        check_point(KS_ED25519, jwk);
+    }
     require(jwk->key.first.size == 32 || jwk->key.first.size >= KS_MIN_RSA_BITS / 8);
     require(jwk->key.second.size <= 4);
 }

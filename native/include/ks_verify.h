@@ -50,6 +50,18 @@ typedef struct ks_verify_item {
     uint32_t key;      /* index into the keys of the batch */
 } ks_verify_item;
 
+/* Two coordinates of the longest curve, P-521. */
+#define KS_MAX_POINT_BYTES 132u
+
+/*
+ * The point that is a key for ES256, ES384, ES512 or Ed25519, from its JWK's members in base64url, each of
+ * the field's full length; `y` is empty for Ed25519. The octets go to `out`, where `key` looks. 0 if the
+ * members spell anything else, or if it is a point of Ed25519 that no key can be: of small order, or with
+ * a coordinate of p or above. Whether a point is on its curve, the engine looks.
+ */
+int ks_point_read(ks_algorithm algorithm, ks_view x, ks_view y, uint8_t out[KS_MAX_POINT_BYTES],
+                  ks_public_key *key);
+
 /* A batch that is being verified, in as many steps as the caller likes. */
 typedef struct ks_batch ks_batch;
 

@@ -222,6 +222,53 @@ static void check_points(void) {
               .reason == KS_R_MALFORMED);
 }
 
+static int point_of(ks_algorithm algorithm, const char *x, const char *y, ks_public_key *key) {
+    static uint8_t octets[KS_MAX_POINT_BYTES];
+    return ks_point_read(algorithm, (ks_view){(const uint8_t *)x, strlen(x)},
+                         (ks_view){(const uint8_t *)y, strlen(y)}, octets, key);
+}
+
+/* Coordinates of `chars` characters, the last of which is `last`. */
+static int zeros_read(ks_algorithm algorithm, size_t chars, char last) {
+    ks_public_key key;
+    char x[128] = "";
+    memset(x, 'A', chars);
+    x[chars - 1] = last;
+    return point_of(algorithm, x, x, &key);
+}
+
+static void check_point_sizes(void) {
+    static const struct {
+        ks_algorithm algorithm;
+        size_t chars, bytes;
+    } curves[] = {{KS_ES256, 43, 32}, {KS_ES384, 64, 48}, {KS_ES512, 88, 66}};
+    for (size_t i = 0; i < sizeof curves / sizeof *curves; i++) {
+        for (size_t chars = 1; chars < 100; chars++) {
+            CHECK(zeros_read(curves[i].algorithm, chars, 'A') == (chars == curves[i].chars));
+        }
+        CHECK(!zeros_read(curves[i].algorithm, curves[i].chars, '='));
+    }
+    CHECK(!zeros_read(KS_ES256, 43, 'B')); /* a trailing bit */
+    CHECK(!zeros_read(KS_RS256, 43, 'A') && !zeros_read(KS_PS256, 43, 'A'));
+}
+
+static void check_point_read(void) {
+    static const char x[] = "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU"; /* RFC 7515 appendix A.3 */
+    static const char y[] = "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0";
+    static const char good[] = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"; /* RFC 8037 appendix A.2 */
+    ks_public_key key;
+    CHECK(point_of(KS_ES256, x, y, &key) && key.first.size == 32 && key.second.size == 32);
+    CHECK(key.first.data[0] == 0x7f && key.first.data[31] == 0x45);
+    CHECK(key.second.data[0] == 0xc7 && key.second.data[31] == 0xad);
+    CHECK(!point_of(KS_ES256, x, "", &key) && !point_of(KS_ES256, "", y, &key));
+    CHECK(!point_of(KS_ES256, x, "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a+", &key));
+    CHECK(point_of(KS_ED25519, good, "", &key) && key.first.size == 32 && key.second.size == 0);
+    CHECK(key.first.data[0] == 0xd7 && key.first.data[31] == 0x1a);
+    CHECK(!point_of(KS_ED25519, good, good, &key));
+    CHECK(!point_of(KS_ED25519, ZEROS, "", &key)); /* of order 4 */
+    check_point_sizes();
+}
+
 /* --- claims ------------------------------------------------------------------------------------- */
 
 #define START "{\"iss\":\"i\",\"sub\":\"s\",\"aud\":\"a\",\"client_id\":\"c\",\"iat\":1000,\"exp\":1200,\"jti\":\"j\""
@@ -272,5 +319,6 @@ void test_token_parts(void) {
     check_splitting();
     check_keys();
     check_points();
+    check_point_read();
     check_claims();
 }

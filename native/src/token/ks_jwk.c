@@ -4,10 +4,10 @@
 
 #include "ks_engine.h"
 #include "ks_jws.h"
+#include "ks_point.h"
 
 #define STEP_SIGNATURE 6u
 #define STEP_PRIVATE 7u
-#define ED25519_BYTES 32u
 #define MAX_RSA_BYTES (KS_MAX_RSA_BITS / 8)
 
 enum { KTY, CRV, X, Y, N, E, MEMBER_KID, MEMBER_ALG, USE, KEY_OPS, MEMBERS };
@@ -31,7 +31,6 @@ static const ks_name type_names[KEY_TYPES] = {
 enum { P256, P384, P521, CURVES };
 static const ks_name curve_names[CURVES] = {
     [P256] = KS_NAME("P-256"), [P384] = KS_NAME("P-384"), [P521] = KS_NAME("P-521")};
-static const size_t curve_bytes[CURVES] = {[P256] = 32, [P384] = 48, [P521] = 66};
 static const ks_algorithm curve_algorithm[CURVES] = {
     [P256] = KS_ES256, [P384] = KS_ES384, [P521] = KS_ES512};
 static const ks_name ed25519 = KS_NAME("Ed25519");
@@ -116,34 +115,12 @@ static ks_refusal read_ec(reader *self) {
     self->jwk->on_curve = 1;
     self->jwk->curve = curve_algorithm[curve];
     self->jwk->verifies = names_of(curve_algorithm[curve]);
-    refusal = get_coordinate(self, X, curve_bytes[curve], &self->jwk->key.first);
+    size_t size = ks_coordinate_bytes(curve_algorithm[curve]);
+    refusal = get_coordinate(self, X, size, &self->jwk->key.first);
     if (ks_is_refused(refusal)) {
         return refusal;
     }
-    return get_coordinate(self, Y, curve_bytes[curve], &self->jwk->key.second);
-}
-
-/* y of the eight points whose order divides 8, and those from p on: none of them can be a key. */
-static int is_no_ed25519_key(ks_view x) {
-    static const uint8_t order_8[2][ED25519_BYTES] = {
-        {0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98, 0xf0,
-         0xd5, 0xdf, 0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53, 0xfc, 0x05},
-        {0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67, 0x0f,
-         0x2a, 0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac, 0x03, 0x7a},
-    };
-    uint8_t y[ED25519_BYTES], middle = 0xff, above = 0;
-    memcpy(y, x.data, sizeof y);
-    y[ED25519_BYTES - 1] &= 0x7f;
-    if (memcmp(y, order_8[0], sizeof y) == 0 || memcmp(y, order_8[1], sizeof y) == 0) {
-        return 1;
-    }
-    for (size_t i = 1; i + 1 < sizeof y; i++) {
-        middle &= y[i];
-        above |= y[i];
-    }
-    int is_0_or_1 = above == 0 && y[31] == 0 && y[0] <= 1;
-    int is_above_p_less_2 = middle == 0xff && y[31] == 0x7f && y[0] >= 0xec; /* p - 1 = …7fff…ec */
-    return is_0_or_1 || is_above_p_less_2;
+    return get_coordinate(self, Y, size, &self->jwk->key.second);
 }
 
 static ks_refusal read_okp(reader *self) {
@@ -156,11 +133,11 @@ static ks_refusal read_okp(reader *self) {
         return unsuitable();
     }
     self->jwk->verifies = names_of(KS_ED25519);
-    refusal = get_coordinate(self, X, ED25519_BYTES, &self->jwk->key.first);
+    refusal = get_coordinate(self, X, KS_ED25519_BYTES, &self->jwk->key.first);
     if (ks_is_refused(refusal)) {
         return refusal;
     }
-    return is_no_ed25519_key(self->jwk->key.first) ? unsuitable() : ks_accepted;
+    return ks_may_be_ed25519(self->jwk->key.first.data) ? ks_accepted : unsuitable();
 }
 
 static size_t bits_of(ks_view number) {

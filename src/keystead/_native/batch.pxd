@@ -40,6 +40,11 @@ cdef extern from "ks_verify.h" nogil:
     ctypedef struct ks_batch:
         pass
 
+    const unsigned KS_MAX_POINT_BYTES
+
+    int ks_point_read(ks_algorithm algorithm, ks_view x, ks_view y, uint8_t *out,
+                      ks_public_key *key) noexcept
+
     ks_status ks_batch_open(ks_algorithm algorithm, const ks_public_key *keys, size_t key_count,
                             const ks_verify_item *items, size_t count, unsigned threads,
                             uint8_t *verdicts, ks_batch **batch) noexcept

@@ -1,4 +1,5 @@
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 MAX_BATCH: Final[int]
 MAX_THREADS: Final[int]
@@ -6,6 +7,28 @@ ALGORITHMS: Final[dict[str, int]]
 FORCED_NOT: Final[int]
 FORCED: Final[int]
 FORCED_UNKNOWN: Final[int]
+
+def key_table(
+    algorithm: int,
+    point: tuple[str, str] | None,
+    keys: tuple[object, ...],
+    read: Callable[[Any], tuple[bytes, bytes]],
+) -> tuple[tuple[tuple[bytes, bytes], ...], tuple[int, ...]]:
+    """The parameters of the distinct keys, and for each of ``keys`` their index.
+
+    A dict that :func:`bare_point` reads as a key of type and curve ``point`` is read by it, and
+    whatever else by ``read``, whose errors are the caller's.
+    """
+
+def bare_point(
+    algorithm: int, kty: str, crv: str, jwk: dict[str, Any]
+) -> tuple[bytes, bytes] | None:
+    """The coordinates of a JWK that has type, curve and coordinates, and nothing else.
+
+    None if it has other members, or strings of an unusual kind: nothing is said of it. Two empty
+    ones if it is no key for ``algorithm``, which is of that type and curve. Whether the point is on
+    its curve is left to :func:`verify_batch`.
+    """
 
 def verify_batch(
     algorithm: int,

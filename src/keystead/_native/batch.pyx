@@ -8,6 +8,11 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from cpython.mem cimport PyMem_Calloc, PyMem_Free
 from libc.stdint cimport uint8_t, uint32_t
 
+cdef extern from "Python.h":
+    bint PyUnicode_IS_COMPACT_ASCII(object text)
+    void *PyUnicode_DATA(object text)
+    Py_ssize_t PyUnicode_GET_LENGTH(object text)
+
 # What the main thread works between two looks for signals, and up to 8 ms more.
 cdef unsigned STEP_MS = 5
 
@@ -15,7 +20,12 @@ MAX_BATCH = KS_MAX_BATCH
 MAX_THREADS = KS_MAX_THREADS
 
 # The numbers of ks_algorithm.
-ALGORITHMS = {"ES256": 1, "ES384": 2, "ES512": 3, "Ed25519": 4, "RS256": 5, "PS256": 6}
+cdef enum:
+    ED25519 = 4
+ALGORITHMS = {"ES256": 1, "ES384": 2, "ES512": 3, "Ed25519": ED25519, "RS256": 5, "PS256": 6}
+
+cdef enum:
+    MAX_POINT_BYTES = 132  # KS_MAX_POINT_BYTES
 
 # The numbers of ks_forced.
 FORCED_NOT = KS_FORCED_NOT
@@ -118,6 +128,62 @@ cdef int _finish(ks_batch *batch) except -1:
         if threading.get_ident() != threading.main_thread().ident:
             step_ms = KS_STEP_TO_THE_END
         PyErr_CheckSignals()
+
+
+cdef tuple UNSUITABLE = (b"", b"")
+
+
+def key_table(int algorithm, tuple point, tuple keys not None, read):
+    """The distinct keys, and for each item the index of its own. See batch.pyi."""
+    cdef dict index_by_id = {}
+    cdef dict index_by_value = {}
+    cdef list key_of = []
+    for key in keys:
+        index = index_by_id.get(<size_t><void *>key)
+        if index is None:
+            parameters = None
+            if type(key) is dict and point is not None:
+                parameters = bare_point(algorithm, point[0], point[1], key)
+            if parameters is None:
+                parameters = read(key)
+            index = index_by_value.setdefault(parameters, len(index_by_value))
+            index_by_id[<size_t><void *>key] = index
+        key_of.append(index)
+    return tuple(index_by_value), tuple(key_of)
+
+
+cpdef tuple bare_point(int algorithm, object kty, object crv, dict jwk):
+    """The parameters of a key without other members. See batch.pyi."""
+    cdef bint has_y = algorithm != ED25519
+    if len(jwk) != (4 if has_y else 3):
+        return None
+    # Held here, whatever becomes of the mapping.
+    found_kty, found_crv, x = jwk.get("kty"), jwk.get("crv"), jwk.get("x")
+    y = jwk.get("y") if has_y else ""
+    cdef ks_view x_text, y_text
+    if type(found_kty) is not str or type(found_crv) is not str:
+        return None
+    if not _borrow_ascii(x, &x_text) or not _borrow_ascii(y, &y_text):
+        return None
+    cdef uint8_t[MAX_POINT_BYTES] octets
+    cdef ks_public_key key
+    if found_kty != kty or found_crv != crv:
+        return UNSUITABLE
+    if not ks_point_read(<ks_algorithm>algorithm, x_text, y_text, octets, &key):
+        return UNSUITABLE
+    return _copy(key.first), _copy(key.second)
+
+
+cdef bint _borrow_ascii(object text, ks_view *out) noexcept:
+    if type(text) is not str or not PyUnicode_IS_COMPACT_ASCII(text):
+        return False
+    out.data = <const uint8_t *>PyUnicode_DATA(text)
+    out.size = <size_t>PyUnicode_GET_LENGTH(text)
+    return True
+
+
+cdef bytes _copy(ks_view of):
+    return PyBytes_FromStringAndSize(<const char *>of.data, <Py_ssize_t>of.size)
 
 
 def path_of(int algorithm):

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeAlias
 
 from keystead._native import batch as _native
@@ -18,7 +19,7 @@ from keystead.codec import base64url
 from keystead.codec.json import JSON
 from keystead.errors import ConfigurationError, Malformed, Reason, TokenRejected
 from keystead.jose import algorithms, multi_buffer
-from keystead.jose.jwk import PublicJwk, may_be_ed25519, parse_public
+from keystead.jose.jwk import PublicJwk, parse_public
 
 Key: TypeAlias = PublicJwk | Mapping[str, JSON]
 _Parameters: TypeAlias = tuple[bytes, bytes]
@@ -31,22 +32,20 @@ MAX_THREADS = _native.MAX_THREADS
 
 # The engine knows one Ed25519 under two names (RFC 8037 §3.1, RFC 9864 §2.2).
 _ENGINE_NAME = {name: name for name in _native.ALGORITHMS} | {"EdDSA": "Ed25519"}
-# The members of a key's RFC 7638 form that are its parameters, in the engine's order.
-_PARAMETER_NAMES = {"EC": ("x", "y"), "OKP": ("x",), "RSA": ("n", "e")}
 # Sizes are checked in C, where no key has parameters without bytes.
 _UNSUITABLE: _Parameters = (b"", b"")
 
-# A dict is asked for by name, because an abstract class takes half a microsecond to ask.
-_MAPPINGS = (dict, Mapping)
-# What a DPoP proof's key looks like (RFC 9449 §4.2): a key of these members needs no other check
-# than that of its point, which the engine makes.
-_BARE_EC = frozenset({"kty", "crv", "x", "y"})
-_BARE_OKP = frozenset({"kty", "crv", "x"})
-_CURVE_OF = {"ES256": "P-256", "ES384": "P-384", "ES512": "P-521"}
+# Type and curve of the keys that are points. A key that has these and its coordinates alone, as a
+# DPoP proof's (RFC 9449 §4.2), needs no other check than that of its point, which the engine makes.
+_POINTS = {
+    "ES256": ("EC", "P-256"),
+    "ES384": ("EC", "P-384"),
+    "ES512": ("EC", "P-521"),
+    "Ed25519": ("OKP", "Ed25519"),
+}
 # What gains by the engine even with a single signature, because there are kernels of our own; ES384
 # has one that is not always used.
 _GAIN_ALONE = frozenset({"ES256", "Ed25519", "EdDSA"})
-_MAX_COORDINATE_BYTES = 66  # of P-521
 
 
 def verify_signatures(
@@ -95,7 +94,7 @@ def verify_signature(
         return
     algorithms.check_key(algorithm, key)
     number = _native.ALGORITHMS[_ENGINE_NAME[algorithm]]
-    if not _is_valid(number, _octets(key), signing_input, signature):
+    if not _is_valid(number, _octets(algorithm, key), signing_input, signature):
         raise TokenRejected(Reason.SIGNATURE_INVALID, f"{algorithm} signature")
 
 
@@ -123,7 +122,7 @@ def parameters_for(algorithm: str, key: PublicJwk) -> tuple[bytes, bytes]:
     Raises TokenRejected as :func:`keystead.jose.algorithms.check_key`.
     """
     algorithms.check_key(algorithm, key)
-    return _octets(key)
+    return _octets(algorithm, key)
 
 
 def _is_valid(number: int, key: _Parameters, message: bytes, signature: bytes) -> bool:
@@ -189,59 +188,33 @@ def _key_table(
     keys: Key | Sequence[Key], name: str, *, count: int
 ) -> tuple[tuple[_Parameters, ...], tuple[int, ...]]:
     """The distinct keys, and for each item the index of its own."""
+    read, number = partial(_parameters, algorithm=name), _native.ALGORITHMS[name]
     if isinstance(keys, PublicJwk | Mapping):
-        return (_parameters(keys, algorithm=name),), (0,) * count
-    held = tuple(keys)  # keeps every key alive, so that an id means one key
+        table, _ = _native.key_table(number, _POINTS.get(name), (keys,), read)
+        return table, (0,) * count
+    held = tuple(keys)
     if len(held) != count:
         raise ValueError("messages, signatures and keys must be equally many")
-    index_by_id: dict[int, int] = {}
-    index_by_value: dict[_Parameters, int] = {}
-    key_of = []
-    for key in held:
-        index = index_by_id.get(id(key))
-        if index is None:
-            index = index_by_value.setdefault(_parameters(key, algorithm=name), len(index_by_value))
-            index_by_id[id(key)] = index
-        key_of.append(index)
-    return tuple(index_by_value), tuple(key_of)
+    return _native.key_table(number, _POINTS.get(name), held, read)
 
 
 def _parameters(key: Key, *, algorithm: str) -> _Parameters:
     """The octets of the key's parameters; ``_UNSUITABLE`` if it is no key for ``algorithm``."""
-    if not isinstance(key, (PublicJwk, *_MAPPINGS)):
+    if not isinstance(key, PublicJwk | Mapping):
         raise TypeError(f"a key is a PublicJwk or a mapping, not {type(key).__name__}")
     try:
-        if isinstance(key, _MAPPINGS) and algorithm in _CURVE_OF and key.keys() == _BARE_EC:
-            return _bare_point(key, curve=_CURVE_OF[algorithm])
-        if isinstance(key, _MAPPINGS) and algorithm == "Ed25519" and key.keys() == _BARE_OKP:
-            return _bare_ed25519(key)
         public = key if isinstance(key, PublicJwk) else parse_public(key)
         algorithms.check_key(algorithm, public)
     except (Malformed, TokenRejected):
         return _UNSUITABLE
-    return _octets(public)
+    return _octets(algorithm, public)
 
 
-def _octets(key: PublicJwk) -> _Parameters:
-    octets = [base64url.decode(key.members[name]) for name in _PARAMETER_NAMES[key.kty]]
-    return octets[0], octets[1] if len(octets) == 2 else b""
-
-
-def _bare_point(key: Mapping[str, JSON], *, curve: str) -> _Parameters:
-    """The coordinates as they stand: a fifth of the time that ``parse_public`` takes."""
-    if key["kty"] != "EC" or key["crv"] != curve:
-        return _UNSUITABLE
-    return _coordinate(key["x"]), _coordinate(key["y"])
-
-
-def _bare_ed25519(key: Mapping[str, JSON]) -> _Parameters:
-    if key["kty"] != "OKP" or key["crv"] != "Ed25519":
-        return _UNSUITABLE
-    x = _coordinate(key["x"])
-    return (x, b"") if may_be_ed25519(x) else _UNSUITABLE
-
-
-def _coordinate(member: JSON) -> bytes:
-    if not isinstance(member, str):
-        raise Malformed(Reason.MALFORMED, "a coordinate is not a string")
-    return base64url.decode(member, max_bytes=_MAX_COORDINATE_BYTES)
+def _octets(algorithm: str, key: PublicJwk) -> _Parameters:
+    """Of a key that suits ``algorithm``."""
+    name = _ENGINE_NAME[algorithm]
+    if name not in _POINTS:
+        return base64url.decode(key.members["n"]), base64url.decode(key.members["e"])
+    kty, crv = _POINTS[name]
+    members = {**key.members, "kty": kty, "crv": crv}
+    return _native.bare_point(_native.ALGORITHMS[name], kty, crv, members) or _UNSUITABLE

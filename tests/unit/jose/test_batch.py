@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -151,6 +152,67 @@ def test_accepts_keys_with_metadata() -> None:
         "x5t": "-",
     }
     assert verify_signatures("ES256", jwk, [MESSAGE], [signed("ES256")]) == b"\1"
+
+
+class Text(str):
+    """Equal to a string, and not exactly one."""
+
+    __slots__ = ()
+
+
+class Other(dict[str, JSON]):
+    """A mapping that is a dict, and not exactly one."""
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_reads_a_key_from_any_kind_of_mapping(algorithm: str) -> None:
+    good, jwk = signed(algorithm), bare(algorithm)
+    kinds: tuple[Any, ...] = (
+        MappingProxyType(jwk),
+        Other(jwk),
+        {Text(name): value for name, value in jwk.items()},
+        {name: Text(value) for name, value in jwk.items()},
+    )
+    for same in kinds:
+        for keys in (same, [same]):
+            assert verify_signatures(algorithm, keys, [MESSAGE], [good]) == b"\1"
+            assert verify_signatures(algorithm, keys, [MESSAGE + b"."], [good]) == b"\0"
+
+
+@pytest.mark.parametrize("algorithm", sorted(set(ALGORITHMS) - {"RS256", "PS256"}))
+def test_reads_a_bare_point_as_the_readable_parser_does(algorithm: str) -> None:
+    key = public_jwk(algorithm)
+    number = native.ALGORITHMS["Ed25519" if algorithm == "EdDSA" else algorithm]
+    kty, crv = key.kty, str(key.crv)
+    octets = [base64url.decode(key.members[name]) for name in ("x", "y") if name in key.members]
+    members = dict(key.members)
+    assert native.bare_point(number, kty, crv, members) == (*octets, b"")[:2]
+    for change in ({"kid": "1"}, {"d": "AA"}, {"x": 7}, {"x": "\u00e9"}, {"kty": None}):
+        assert native.bare_point(number, kty, crv, members | change) is None
+    for name in members:
+        assert native.bare_point(number, kty, crv, without(members, name)) is None
+    for change in ({"kty": "RSA"}, {"crv": "P-192"}, {"x": ""}, {"x": "AA"}):
+        assert native.bare_point(number, kty, crv, members | change) == (b"", b"")
+
+
+def without(members: Mapping[str, str], name: str) -> dict[str, JSON]:
+    return {other: value for other, value in members.items() if other != name}
+
+
+def test_a_key_that_changes_while_it_is_read_is_none() -> None:
+    class Clears:
+        """Looked up as `crv`, it empties the mapping that it stands in."""
+
+        def __eq__(self, other: object) -> bool:
+            jwk.clear()
+            return False
+
+        def __hash__(self) -> int:
+            return hash("crv")
+
+    jwk: dict[Any, JSON] = {name: value for name, value in bare().items() if name != "crv"}
+    jwk[Clears()] = "P-256"
+    assert verify_signatures("ES256", [jwk], [MESSAGE], [signed("ES256")]) == b"\0"
 
 
 def test_builds_equal_keys_once(monkeypatch: pytest.MonkeyPatch) -> None:
