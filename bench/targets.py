@@ -135,6 +135,21 @@ TARGETS: tuple[Target, ...] = (
     _kernel("eddsa_one_key", "EdDSA, one key", "EdDSA", 30),
     _kernel("rs256_one_key", "RS256, one key", "RS256", 3.5),
     _kernel("es384_distinct_keys", "ES384, every item with a key of its own", "ES384", 8),
+    *(
+        Target(
+            group="Signatures alone, to OpenSSL’s",
+            what=f"ES256, {what}, OpenSSL reading keys too",
+            bench="verify_batch",
+            path=("cases", case, "keystead_to", "openssl_from_octets"),
+            demand=1,
+            algorithm="ES256",
+            note="docs/benchmarks.md, “Tokens and signatures”",
+        )
+        for case, what in (
+            ("es256_new_keys", "keys never seen before"),
+            ("es256_forgeries", "nothing but forgeries"),
+        )
+    ),
     _tokens("ES256", "openssl", 12),
     _tokens("ES256", "python_jose", 17),
     _tokens("RS256", "openssl", 2.5),

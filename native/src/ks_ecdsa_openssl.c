@@ -4,7 +4,8 @@
  * OpenSSL 3 deprecates it, and it is used in this file only, because the EVP interface costs a
  * quarter of the rate when every item has a key of its own: EVP makes the curve anew for each key
  * (8 µs beside 56 µs of verification) and wants the signature in DER. Here the curve is made once a
- * process and a key is one point. `bench/verify_batch.py` measures it.
+ * process, and a key is its octets, which a worker reads into the one EC_KEY that it has: a point of
+ * its own for every key costs more to allocate than to read again. `bench/verify_batch.py` measures it.
  */
 #define OPENSSL_SUPPRESS_DEPRECATED
 
@@ -14,6 +15,7 @@
 #include <openssl/ecdsa.h>
 #include <openssl/obj_mac.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "ks_digest.h"
 #include "ks_engine.h"
@@ -25,7 +27,6 @@ typedef struct curve {
     const char *digest;
     /* Built once a process, immutable afterwards. */
     EC_GROUP *group;
-    BIGNUM *prime;
 } curve;
 
 static curve curves[] = {
@@ -39,16 +40,8 @@ static CRYPTO_ONCE curves_once = CRYPTO_ONCE_STATIC_INIT;
 
 static void build_curves(void) {
     for (size_t i = 0; i < CURVE_COUNT; i++) {
-        EC_GROUP *group = EC_GROUP_new_by_curve_name(curves[i].nid);
-        BIGNUM *prime = BN_new();
-        if (group == NULL || prime == NULL ||
-            EC_GROUP_get_curve(group, prime, NULL, NULL, NULL) != 1) {
-            EC_GROUP_free(group);
-            BN_free(prime);
-            continue; /* curve_of answers NULL for it, for as long as the process lives */
-        }
-        curves[i].group = group;
-        curves[i].prime = prime;
+        /* Where there is none, curve_of answers NULL for as long as the process lives. */
+        curves[i].group = EC_GROUP_new_by_curve_name(curves[i].nid);
     }
 }
 
@@ -64,40 +57,48 @@ static const curve *curve_of(ks_algorithm algorithm) {
     return NULL;
 }
 
-/* --- keys: a key is its EC_POINT ------------------------------------------------------------- */
+/* --- points ---------------------------------------------------------------------------------- */
 
-static int point_set(const curve *on, EC_POINT *point, BIGNUM *x, BIGNUM *y,
-                     const ks_public_key *parameters) {
-    int size = (int)on->field_bytes;
-    return BN_bin2bn(parameters->first.data, size, x) != NULL &&
-           BN_bin2bn(parameters->second.data, size, y) != NULL &&
-           /* OpenSSL would reduce them, and one key would have several spellings. */
-           BN_cmp(x, on->prime) < 0 && BN_cmp(y, on->prime) < 0 &&
-           /* Refuses a point that is not on the curve. */
-           EC_POINT_set_affine_coordinates(on->group, point, x, y, NULL) == 1;
+#define MOST_FIELD_BYTES (KS_MAX_POINT_BYTES / 2)
+
+/* The uncompressed form (SEC 1 §2.3.3). */
+typedef struct encoded_point {
+    uint8_t form;
+    uint8_t xy[2 * MOST_FIELD_BYTES];
+} encoded_point;
+_Static_assert(sizeof(encoded_point) == 1 + 2 * MOST_FIELD_BYTES, "what OpenSSL reads");
+
+static void point_encode(const curve *on, encoded_point *out, const ks_public_key *key) {
+    out->form = POINT_CONVERSION_UNCOMPRESSED;
+    memcpy(out->xy, key->first.data, on->field_bytes);
+    memcpy(out->xy + on->field_bytes, key->second.data, on->field_bytes);
 }
+
+static int is_point(const curve *on, const encoded_point *encoded) {
+    EC_POINT *point = EC_POINT_new(on->group);
+    /* Refuses what is not on the curve, and coordinates of p or above. */
+    int is = point != NULL && EC_POINT_oct2point(on->group, point, &encoded->form,
+                                                 1 + 2 * on->field_bytes, NULL) == 1;
+    EC_POINT_free(point);
+    return is;
+}
+
+/* --- keys: a key is the parameters, which outlive it ----------------------------------------- */
 
 static void *key_open(ks_algorithm algorithm, const ks_public_key *parameters, size_t uses) {
     (void)uses;
+    encoded_point encoded;
     const curve *on = curve_of(algorithm);
     if (on == NULL || parameters->first.size != on->field_bytes ||
         parameters->second.size != on->field_bytes) {
         return NULL;
     }
-    EC_POINT *point = EC_POINT_new(on->group);
-    BIGNUM *x = BN_new();
-    BIGNUM *y = BN_new();
-    if (point == NULL || x == NULL || y == NULL || !point_set(on, point, x, y, parameters)) {
-        EC_POINT_free(point);
-        point = NULL;
-    }
-    BN_free(x);
-    BN_free(y);
-    return point;
+    point_encode(on, &encoded, parameters);
+    return is_point(on, &encoded) ? ks_ecdsa_key(parameters) : NULL;
 }
 
 static void key_close(void *key) {
-    EC_POINT_free(key);
+    (void)key;
 }
 
 /* --- workers --------------------------------------------------------------------------------- */
@@ -105,8 +106,10 @@ static void key_close(void *key) {
 typedef struct worker {
     const curve *on;
     ks_digest digest;
-    EC_KEY *key;         /* what ECDSA_do_verify asks for; holds a copy of `loaded` */
-    const void *loaded;  /* the EC_POINT that `key` stands for, or NULL */
+    EC_KEY *key; /* what ECDSA_do_verify asks for */
+    encoded_point point; /* what `key` holds, if it is `loaded` */
+    int loaded;
+    BN_CTX *numbers;      /* for reading points */
     ECDSA_SIG *signature; /* owns r and s */
     BIGNUM *r;
     BIGNUM *s;
@@ -119,6 +122,7 @@ static void worker_close(void *context) {
     }
     ECDSA_SIG_free(self->signature);
     EC_KEY_free(self->key);
+    BN_CTX_free(self->numbers);
     ks_digest_close(&self->digest);
     free(self);
 }
@@ -143,7 +147,8 @@ static void *worker_open(ks_algorithm algorithm) {
     }
     self->on = curve_of(algorithm);
     self->key = EC_KEY_new();
-    if (self->on != NULL && self->key != NULL && EC_KEY_set_group(self->key, self->on->group) == 1 &&
+    self->numbers = BN_CTX_new();
+    if (self->on != NULL && self->key != NULL && self->numbers != NULL && EC_KEY_set_group(self->key, self->on->group) == 1 &&
         ks_digest_open(&self->digest, self->on->digest) && signature_open(self)) {
         return self;
     }
@@ -151,24 +156,24 @@ static void *worker_open(ks_algorithm algorithm) {
     return NULL;
 }
 
-static int key_load(worker *self, const EC_POINT *point) {
-    if (self->loaded == point) {
+static int key_load(worker *self, const ks_public_key *key) {
+    encoded_point wanted;
+    size_t size = 1 + 2 * self->on->field_bytes;
+    point_encode(self->on, &wanted, key);
+    if (self->loaded && memcmp(&self->point, &wanted, size) == 0) {
         return 1;
     }
-    self->loaded = NULL;
-    if (EC_KEY_set_public_key(self->key, point) != 1) {
-        return 0;
-    }
-    self->loaded = point;
-    return 1;
+    memcpy(&self->point, &wanted, size);
+    self->loaded = EC_KEY_oct2key(self->key, &wanted.form, size, self->numbers) == 1;
+    return self->loaded;
 }
 
-static int verify_one(worker *self, const EC_POINT *point, const ks_verify_item *item) {
+static int verify_one(worker *self, const ks_public_key *key, const ks_verify_item *item) {
     uint8_t digest[EVP_MAX_MD_SIZE];
     unsigned digest_size = 0;
     size_t half = self->on->field_bytes;
     const uint8_t *signature = item->signature.data;
-    if (point == NULL || item->signature.size != 2 * half || !key_load(self, point)) {
+    if (key == NULL || item->signature.size != 2 * half || !key_load(self, key)) {
         return 0;
     }
     return BN_bin2bn(signature, (int)half, self->r) != NULL &&

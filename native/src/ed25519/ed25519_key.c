@@ -17,7 +17,8 @@ static ks_proofs proofs;
 void ks_ed25519_key_close(void *closed) {
     ed25519_key *self = closed;
     if (self != NULL) {
-        ks_kernel_key_close(&self->known, &ks_ed25519_openssl);
+        ks_kernel_key_close(&self->known);
+        ks_ed25519_openssl.key_close(atomic_load(&self->openssl));
         free(self);
     }
 }
@@ -29,7 +30,15 @@ void ks_ed25519_key_proved(void *key) {
 
 void *ks_ed25519_key_openssl(void *key) {
     ed25519_key *self = key;
-    return ks_kernel_key_openssl(&self->known, &ks_ed25519_openssl, KS_ED25519);
+    void *made = atomic_load_explicit(&self->openssl, memory_order_acquire);
+    if (made == NULL) {
+        void *mine = ks_ed25519_openssl.key_open(KS_ED25519, &self->known.parameters, 1);
+        if (atomic_compare_exchange_strong(&self->openssl, &made, mine)) {
+            return mine;
+        }
+        ks_ed25519_openssl.key_close(mine); /* another thread was faster, and `made` is now its */
+    }
+    return made;
 }
 
 static ks_key_name name_of(const ed25519_key *self) {
@@ -50,7 +59,7 @@ void *ks_ed25519_key_open(const ed25519_kernel *kernel, const ks_public_key *par
     self->kernel = kernel;
     self->octets = ed25519_number_read(parameters->first.data);
     self->known.parameters = *parameters;
-    atomic_init(&self->known.openssl, NULL);
+    atomic_init(&self->openssl, NULL);
     ks_key_name name = name_of(self);
     ks_kernel_key_find(&self->known, KS_CACHE_ED25519, &name, uses);
     return self;

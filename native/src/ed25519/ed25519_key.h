@@ -2,6 +2,8 @@
 #ifndef ED25519_KEY_H
 #define ED25519_KEY_H
 
+#include <stdatomic.h>
+
 #include "ed25519_kernel.h"
 #include "kernel/kernel_key.h"
 
@@ -11,6 +13,7 @@ typedef struct ed25519_key {
     ed25519_number octets;
     int on_curve; /* and `point` is there; 0 as well where it was not decoded */
     ed25519_point point; /* -A */
+    _Atomic(void *) openssl; /* OpenSSL's form, made when it is first wanted */
 } ed25519_key;
 
 /* NULL if the size is wrong; KS_KEY_NO_MEMORY. */

@@ -13,19 +13,6 @@ void ks_kernel_key_keep(ks_kernel_key *self, ks_table *table) {
     self->table = table;
 }
 
-void *ks_kernel_key_openssl(ks_kernel_key *self, const ks_engine *openssl, ks_algorithm algorithm) {
-    void *made = atomic_load_explicit(&self->openssl, memory_order_acquire);
-    if (made == NULL) {
-        void *mine = openssl->key_open(algorithm, &self->parameters, 1);
-        if (atomic_compare_exchange_strong(&self->openssl, &made, mine)) {
-            return mine;
-        }
-        openssl->key_close(mine); /* another thread was faster, and `made` is now its */
-    }
-    return made;
-}
-
-void ks_kernel_key_close(ks_kernel_key *self, const ks_engine *openssl) {
+void ks_kernel_key_close(ks_kernel_key *self) {
     ks_table_release(self->table);
-    openssl->key_close(atomic_load(&self->openssl));
 }

@@ -1,8 +1,6 @@
-/* What a key of one batch has whatever its curve: its octets, its table, and OpenSSL's form of it. */
+/* What a key of one batch has whatever its curve: its octets, and its table. */
 #ifndef KERNEL_KEY_H
 #define KERNEL_KEY_H
-
-#include <stdatomic.h>
 
 #include "kernel_cache.h"
 #include "ks_engine.h"
@@ -12,7 +10,6 @@ typedef struct ks_kernel_key {
     ks_table *table;          /* or NULL */
     int wants_wide;
     int wants_comb;
-    _Atomic(void *) openssl; /* made when it is first wanted */
 } ks_kernel_key;
 
 /* Looks for a table of the key, which is about to be used `uses` times. */
@@ -21,9 +18,6 @@ void ks_kernel_key_find(ks_kernel_key *key, ks_cache cache, const ks_key_name *n
 /* Takes over a table that has been built, and lets the cache have it too. */
 void ks_kernel_key_keep(ks_kernel_key *key, ks_table *table);
 
-/* OpenSSL's form, owned by the key; NULL if OpenSSL does not take it or has no memory. */
-void *ks_kernel_key_openssl(ks_kernel_key *key, const ks_engine *openssl, ks_algorithm algorithm);
-
-void ks_kernel_key_close(ks_kernel_key *key, const ks_engine *openssl);
+void ks_kernel_key_close(ks_kernel_key *key);
 
 #endif

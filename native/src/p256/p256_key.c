@@ -15,14 +15,14 @@ static ks_proofs proofs;
 void ks_p256_key_close(void *closed) {
     p256_key *self = closed;
     if (self != NULL) {
-        ks_kernel_key_close(&self->known, &ks_ecdsa_openssl);
+        ks_kernel_key_close(&self->known);
         free(self);
     }
 }
 
 void *ks_p256_key_openssl(void *key) {
-    p256_key *self = key;
-    return ks_kernel_key_openssl(&self->known, &ks_ecdsa_openssl, KS_ES256);
+    const p256_key *self = key;
+    return ks_ecdsa_key(&self->known.parameters);
 }
 
 /* What proofs know it by. */
@@ -70,13 +70,12 @@ void *ks_p256_key_open(const p256_kernel *kernel, const ks_public_key *parameter
     }
     self->kernel = kernel;
     self->known.parameters = *parameters;
-    atomic_init(&self->known.openssl, NULL);
     self->on_curve =
         parameters->first.size == COORDINATE_BYTES && parameters->second.size == COORDINATE_BYTES &&
         ks_p256_point_read(&self->point, parameters->first.data, parameters->second.data);
     if (self->on_curve) {
         table_find(self, uses);
-    } else if (ks_p256_key_openssl(self) == NULL) {
+    } else if (ks_ecdsa_openssl.key_open(KS_ES256, parameters, uses) == NULL) {
         ks_p256_key_close(self);
         return NULL;
     }

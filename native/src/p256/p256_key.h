@@ -25,7 +25,7 @@ void ks_p256_keys_ready(void *const *keys, size_t count);
 /* ks_scheme's. */
 void ks_p256_key_proved(void *key);
 
-/* OpenSSL's form, owned by the key; NULL if OpenSSL does not take it or has no memory. */
+/* OpenSSL's form, which is the parameters. */
 void *ks_p256_key_openssl(void *key);
 
 #endif

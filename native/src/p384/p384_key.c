@@ -6,14 +6,14 @@
 void ks_p384_key_close(void *closed) {
     p384_key *self = closed;
     if (self != NULL) {
-        ks_kernel_key_close(&self->known, &ks_ecdsa_openssl);
+        ks_kernel_key_close(&self->known);
         free(self);
     }
 }
 
 void *ks_p384_key_openssl(void *key) {
-    p384_key *self = key;
-    return ks_kernel_key_openssl(&self->known, &ks_ecdsa_openssl, KS_ES384);
+    const p384_key *self = key;
+    return ks_ecdsa_key(&self->known.parameters);
 }
 
 /*
@@ -52,14 +52,13 @@ void *ks_p384_key_open(const ks_public_key *parameters, size_t uses) {
         return KS_KEY_NO_MEMORY;
     }
     self->known.parameters = *parameters;
-    atomic_init(&self->known.openssl, NULL);
     atomic_init(&self->comb_wanted, 0);
     self->on_curve =
         parameters->first.size == P384_OCTETS && parameters->second.size == P384_OCTETS &&
         ks_p384_point_read(&self->point, parameters->first.data, parameters->second.data);
     if (self->on_curve) {
         table_find(self, uses);
-    } else if (ks_p384_key_openssl(self) == NULL) {
+    } else if (ks_ecdsa_openssl.key_open(KS_ES384, parameters, uses) == NULL) {
         ks_p384_key_close(self);
         return NULL;
     }

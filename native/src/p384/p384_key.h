@@ -23,7 +23,7 @@ void ks_p384_key_close(void *key); /* accepts NULL */
  */
 void ks_p384_key_proved(void *key);
 
-/* OpenSSL's form, owned by the key; NULL if OpenSSL does not take it or has no memory. */
+/* OpenSSL's form, which is the parameters. */
 void *ks_p384_key_openssl(void *key);
 
 #endif
