@@ -148,7 +148,8 @@ static void *worker_open(ks_algorithm algorithm) {
     self->on = curve_of(algorithm);
     self->key = EC_KEY_new();
     self->numbers = BN_CTX_new();
-    if (self->on != NULL && self->key != NULL && self->numbers != NULL && EC_KEY_set_group(self->key, self->on->group) == 1 &&
+    if (self->on != NULL && self->key != NULL && self->numbers != NULL &&
+        EC_KEY_set_group(self->key, self->on->group) == 1 &&
         ks_digest_open(&self->digest, self->on->digest) && signature_open(self)) {
         return self;
     }

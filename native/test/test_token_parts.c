@@ -260,6 +260,7 @@ static void check_point_read(void) {
     CHECK(point_of(KS_ES256, x, y, &key) && key.first.size == 32 && key.second.size == 32);
     CHECK(key.first.data[0] == 0x7f && key.first.data[31] == 0x45);
     CHECK(key.second.data[0] == 0xc7 && key.second.data[31] == 0xad);
+    CHECK(!point_of(KS_RS256, "", "", &key));
     CHECK(!point_of(KS_ES256, x, "", &key) && !point_of(KS_ES256, "", y, &key));
     CHECK(!point_of(KS_ES256, x, "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a+", &key));
     CHECK(point_of(KS_ED25519, good, "", &key) && key.first.size == 32 && key.second.size == 0);

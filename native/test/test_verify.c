@@ -1,5 +1,6 @@
 /* ks_verify_batch against signatures that OpenSSL makes here. */
 #include <openssl/core_names.h>
+#include <openssl/ec.h>
 #include <openssl/ecdsa.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
@@ -7,6 +8,7 @@
 #include <string.h>
 
 #include "check.h"
+#include "ks_engine.h"
 #include "ks_verify.h"
 
 #define KEY_BYTES 1024u
@@ -229,6 +231,84 @@ static void check_ecdsa_ranges(const algorithm_case *of, const signer *by) {
     }
 }
 
+/* --- keys off the curve ------------------------------------------------------------------------- */
+
+static EC_GROUP *group_of(const algorithm_case *of) {
+    EC_GROUP *group = EC_GROUP_new_by_curve_name(EC_curve_nist2nid(of->curve));
+    CHECK(group != NULL);
+    return group;
+}
+
+/* x of u1 G, modulo n. */
+static void r_of(const EC_GROUP *group, BIGNUM *r, const BIGNUM *u1, BN_CTX *numbers) {
+    EC_POINT *sum = EC_POINT_new(group);
+    CHECK(sum != NULL && EC_POINT_mul(group, sum, u1, NULL, NULL, numbers) == 1);
+    CHECK(EC_POINT_get_affine_coordinates(group, sum, r, NULL, numbers) == 1);
+    CHECK(BN_nnmod(r, r, EC_GROUP_get0_order(group), numbers) == 1);
+    EC_POINT_free(sum);
+}
+
+/*
+ * What y = 0 is good for: a "point" (x, 0) is its own opposite on some other curve, and the formulas, which
+ * never ask for b, add an even number of it to nothing. So whoever finds an even u2 = u1 r / e, for the x
+ * of u1 G as r, has signed the message with s = r / u2.
+ */
+static void forge(const algorithm_case *of, uint8_t *signature) {
+    EC_GROUP *group = group_of(of);
+    const BIGNUM *n = EC_GROUP_get0_order(group);
+    BN_CTX *numbers = BN_CTX_new();
+    BIGNUM *e = BN_new(), *u1 = BN_new(), *u2 = BN_new(), *r = BN_new(), *s = BN_new();
+    uint8_t digest[EVP_MAX_MD_SIZE];
+    unsigned size = 0;
+    CHECK(numbers != NULL && e != NULL && u1 != NULL && u2 != NULL && r != NULL && s != NULL);
+    CHECK(EVP_Digest(message, sizeof message, digest, &size, EVP_get_digestbyname(of->digest), NULL) == 1);
+    CHECK(BN_bin2bn(digest, (int)size, e) != NULL && BN_nnmod(e, e, n, numbers) == 1);
+    do {
+        CHECK(BN_rand_range(u1, n) == 1);
+        r_of(group, r, u1, numbers);
+        CHECK(BN_mod_inverse(u2, e, n, numbers) != NULL && BN_mod_mul(u2, u2, u1, n, numbers) == 1);
+        CHECK(BN_mod_mul(u2, u2, r, n, numbers) == 1);
+    } while (BN_is_odd(u2) || BN_is_zero(u2));
+    CHECK(BN_mod_inverse(s, u2, n, numbers) != NULL && BN_mod_mul(s, s, r, n, numbers) == 1);
+    CHECK(BN_bn2binpad(r, signature, (int)of->field_bytes) >= 0);
+    CHECK(BN_bn2binpad(s, signature + of->field_bytes, (int)of->field_bytes) >= 0);
+    BIGNUM *all[] = {e, u1, u2, r, s};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        BN_free(all[i]);
+    }
+    BN_CTX_free(numbers);
+    EC_GROUP_free(group);
+}
+
+/*
+ * Neither asked as everybody asks, nor where OpenSSL's engine believes that what it is handed is a key: what
+ * the octets are, it finds when it reads them, between two good keys or after itself.
+ */
+static void check_a_key_off_the_curve_verifies_nothing(const algorithm_case *of, const signer *by) {
+    uint8_t zeros[KEY_BYTES] = {0}, forged[SIGNATURE_BYTES], verdicts[6] = {0};
+    const ks_public_key off_curve = {by->parameters.first, {zeros, of->field_bytes}};
+    ks_verify_item odd = by->item;
+    forge(of, forged);
+    odd.signature.data = forged;
+    CHECK(!verdict_of(of, &off_curve, odd));
+
+    void *const keys[] = {ks_ecdsa_key(&off_curve), ks_ecdsa_key(&by->parameters)};
+    ks_verify_item items[6];
+    static const uint32_t key_of[6] = {0, 1, 0, 0, 1, 1}, is_forged[6] = {1, 0, 0, 1, 0, 0};
+    for (size_t i = 0; i < 6; i++) {
+        items[i] = is_forged[i] ? odd : by->item;
+        items[i].key = key_of[i];
+    }
+    void *worker = ks_ecdsa_openssl.worker_open(of->algorithm);
+    CHECK(worker != NULL);
+    CHECK(ks_ecdsa_openssl.verify(worker, keys, items, 6, verdicts) == KS_OK);
+    ks_ecdsa_openssl.worker_close(worker);
+    for (size_t i = 0; i < 6; i++) {
+        CHECK(verdicts[i] == key_of[i]);
+    }
+    ERR_clear_error();
+}
+
 static void check_algorithm(const algorithm_case *of) {
     signer *by = calloc(1, sizeof *by);
     signer *other = calloc(1, sizeof *other);
@@ -244,6 +324,7 @@ static void check_algorithm(const algorithm_case *of) {
     check_steps(of, by);
     if (of->field_bytes != 0) {
         check_ecdsa_ranges(of, by);
+        check_a_key_off_the_curve_verifies_nothing(of, by);
     }
     EVP_PKEY_free(by->key);
     EVP_PKEY_free(other->key);
