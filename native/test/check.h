@@ -26,6 +26,7 @@ void test_kernel_cache(void);
 void test_mb(void);
 void test_mb_emsa(void);
 void test_mb_library(void);
+void test_names(void);
 void test_p256_field(void);
 void test_p256_key(void);
 void test_p256_kernels(void);

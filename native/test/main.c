@@ -14,6 +14,7 @@ static void run_formulas(void) {
     test_ed25519_kernels();
     test_htu();
     test_json();
+    test_names();
     test_p256_field();
     test_p256_kernels();
     test_p256_limbs();
