@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from keystead._native import rules as native_rules
 from keystead._native import token as native
 from keystead._native.replay import ReplayTable
 from keystead.errors import Reason
@@ -21,7 +22,7 @@ from tests.status_lists import URI, listed
 KEY = parameters_for("ES256", public_jwk("ES256", "issuer"))
 
 
-def rules(**changes: Any) -> native.Rules:
+def rules(**changes: Any) -> native_rules.Rules:
     given: dict[str, Any] = {
         "algorithms": ["ES256"],
         "issuer": ISSUER.encode(),
@@ -37,7 +38,7 @@ def rules(**changes: Any) -> native.Rules:
         "residency": None,
         "status_required": False,
     }
-    return native.Rules(**{**given, **changes})
+    return native_rules.Rules(**{**given, **changes})
 
 
 def batch(*tokens: Any, now: int = NOW, threads: int = 1, **changes: Any) -> native.TokenBatch:
@@ -243,9 +244,9 @@ def test_rules_stay_what_they_were() -> None:
     tokens.verify([KEY], threads=1)
     assert bytes(tokens.ok()) == b"\1"
     with pytest.raises(TypeError):
-        native.Rules.__new__(native.Rules)
+        native_rules.Rules.__new__(native_rules.Rules)
     with pytest.raises(TypeError):
-        native.Residency.__new__(native.Residency)
+        native_rules.Residency.__new__(native_rules.Residency)
 
 
 def test_texts_of_other_types_and_subclasses() -> None:
@@ -289,7 +290,7 @@ def test_refuses_names_that_there_are_not() -> None:
     with pytest.raises(KeyError):
         rules(algorithms=["none"])
     with pytest.raises(KeyError):
-        native.Residency(
+        native_rules.Residency(
             protections=["x"], freshness=[], hardware=True, max_age_s=None, policies=None
         )
     with pytest.raises(TypeError):

@@ -46,7 +46,7 @@ size_t ks_names_number(ks_naming *items, size_t count, ks_naming *distinct) {
     }
     qsort(items, others, sizeof *items, compare);
     for (size_t i = 0; i < others; i++) {
-        if (compare(&items[i - 1], &items[i]) != 0) {
+        if (i == 0 || compare(&items[i - 1], &items[i]) != 0) {
             distinct[names++] = items[i];
         }
         *items[i].number = (uint32_t)(names - 1);

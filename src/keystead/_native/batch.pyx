@@ -4,14 +4,11 @@
 import threading
 
 from cpython.exc cimport PyErr_CheckSignals
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.mem cimport PyMem_Calloc, PyMem_Free
 from libc.stdint cimport uint8_t, uint32_t
 
-cdef extern from "Python.h":
-    bint PyUnicode_IS_COMPACT_ASCII(object text)
-    void *PyUnicode_DATA(object text)
-    Py_ssize_t PyUnicode_GET_LENGTH(object text)
+from keystead._native.views cimport borrow, borrow_ascii, copy_of
 
 # What the main thread works between two looks for signals, and up to 8 ms more.
 cdef unsigned STEP_MS = 5
@@ -50,16 +47,6 @@ cdef class _Buffers:
         PyMem_Free(self.items)
 
 
-cdef int _borrow(object data, ks_view *out) except -1:
-    # Exactly bytes: a subclass may lie about its contents, and anything mutable may be resized
-    # by another thread while the GIL is released.
-    if type(data) is not bytes:
-        raise TypeError(f"bytes expected, not {type(data).__name__}")
-    out.data = <const uint8_t *>PyBytes_AS_STRING(data)
-    out.size = <size_t>PyBytes_GET_SIZE(data)
-    return 0
-
-
 cdef int _check_sizes(tuple keys, tuple key_of, tuple messages, tuple signatures) except -1:
     if len(signatures) != len(messages) or len(key_of) != len(messages):
         raise ValueError("messages, signatures and keys must be equally many")
@@ -90,11 +77,11 @@ def verify_batch(int algorithm, tuple keys not None, tuple key_of not None,
         parameters = keys[i]
         if parameters is None or len(parameters) != 2:
             raise TypeError("a key is a pair of bytes")
-        _borrow(parameters[0], &buffers.keys[i].first)
-        _borrow(parameters[1], &buffers.keys[i].second)
+        borrow(parameters[0], &buffers.keys[i].first)
+        borrow(parameters[1], &buffers.keys[i].second)
     for i in range(count):
-        _borrow(messages[i], &buffers.items[i].message)
-        _borrow(signatures[i], &buffers.items[i].signature)
+        borrow(messages[i], &buffers.items[i].message)
+        borrow(signatures[i], &buffers.items[i].signature)
         buffers.items[i].key = key_of[i]
     verdicts = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>count)
     # Not yet seen by anybody else, so it may still be written.
@@ -163,7 +150,7 @@ cpdef tuple bare_point(int algorithm, object kty, object crv, dict jwk):
     cdef ks_view x_text, y_text
     if type(found_kty) is not str or type(found_crv) is not str:
         return None
-    if not _borrow_ascii(x, &x_text) or not _borrow_ascii(y, &y_text):
+    if not borrow_ascii(x, &x_text) or not borrow_ascii(y, &y_text):
         return None
     cdef uint8_t[MAX_POINT_BYTES] octets
     cdef ks_public_key key
@@ -171,19 +158,7 @@ cpdef tuple bare_point(int algorithm, object kty, object crv, dict jwk):
         return UNSUITABLE
     if not ks_point_read(<ks_algorithm>algorithm, x_text, y_text, octets, &key):
         return UNSUITABLE
-    return _copy(key.first), _copy(key.second)
-
-
-cdef bint _borrow_ascii(object text, ks_view *out) noexcept:
-    if type(text) is not str or not PyUnicode_IS_COMPACT_ASCII(text):
-        return False
-    out.data = <const uint8_t *>PyUnicode_DATA(text)
-    out.size = <size_t>PyUnicode_GET_LENGTH(text)
-    return True
-
-
-cdef bytes _copy(ks_view of):
-    return PyBytes_FromStringAndSize(<const char *>of.data, <Py_ssize_t>of.size)
+    return copy_of(key.first), copy_of(key.second)
 
 
 def path_of(int algorithm):

@@ -2,11 +2,12 @@
 """The door to native/include/ks_replay.h."""
 
 cimport cython
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.mem cimport PyMem_Calloc, PyMem_Free
 from libc.stdint cimport int64_t, uint8_t
 
 from keystead._native.batch cimport ks_view
+from keystead._native.views cimport borrow
 
 MAX_CAPACITY = KS_MAX_REPLAY
 
@@ -15,15 +16,6 @@ NEW = <int>KS_REPLAY_NEW
 SEEN = <int>KS_REPLAY_SEEN
 TOO_OLD = <int>KS_REPLAY_TOO_OLD
 FULL = <int>KS_REPLAY_FULL
-
-
-cdef int _borrow(object data, ks_view *out) except -1:
-    # Exactly bytes: see batch.pyx.
-    if type(data) is not bytes:
-        raise TypeError(f"bytes expected, not {type(data).__name__}")
-    out.data = <const uint8_t *>PyBytes_AS_STRING(data)
-    out.size = <size_t>PyBytes_GET_SIZE(data)
-    return 0
 
 
 cdef class _Uses:
@@ -64,8 +56,8 @@ cdef class ReplayTable:
         # The GIL stays: it takes less than letting go of it would, and who has the lock never waits
         # for the GIL.
         cdef ks_view key, identifier
-        _borrow(jkt, &key)
-        _borrow(jti, &identifier)
+        borrow(jkt, &key)
+        borrow(jti, &identifier)
         return <int>ks_replay_remember(self.handle, key, identifier, first, last, now)
 
     def remember_all(self, tuple uses not None, int64_t now):
@@ -78,8 +70,8 @@ cdef class ReplayTable:
             use = uses[i]
             if use is None or len(use) != 4:
                 raise TypeError("a use is jkt, jti, first and last")
-            _borrow(use[0], &borrowed.array[i].jkt)
-            _borrow(use[1], &borrowed.array[i].jti)
+            borrow(use[0], &borrowed.array[i].jkt)
+            borrow(use[1], &borrowed.array[i].jti)
             borrowed.array[i].first = use[2]
             borrowed.array[i].last = use[3]
         with nogil:

@@ -4,6 +4,7 @@ from libc.stdint cimport int64_t, uint8_t
 
 from keystead._native.batch cimport ks_public_key, ks_status, ks_view
 from keystead._native.replay cimport ks_replay
+from keystead._native.rules cimport ks_token_rules
 
 
 cdef extern from "ks_refusal.h" nogil:
@@ -32,43 +33,6 @@ cdef extern from "ks_refusal.h" nogil:
 
 cdef extern from "ks_token.h" nogil:
     const unsigned KS_MAX_TOKENS
-    const unsigned KS_ALGORITHM_NAMES
-    const int64_t KS_ANY_AGE
-
-    ctypedef enum ks_protection:
-        KS_NON_EXPORTABLE
-        KS_MEASURED_CODE
-        KS_UNPROTECTED
-
-    ctypedef enum ks_freshness:
-        KS_CHALLENGED
-        KS_BEARER
-
-    ctypedef struct ks_views:
-        const ks_view *items
-        size_t count
-
-    ctypedef struct ks_token_rules:
-        unsigned algorithms
-        ks_view issuer
-        ks_view audience
-        int64_t now
-        int64_t leeway_s
-        int64_t max_lifetime_s
-        int64_t proof_max_age_s
-        int dpop_required
-        ks_views scopes
-        int64_t minimum_aal
-        ks_views acr_values
-        int64_t max_authentication_age_s
-        int residency_required
-        unsigned protections
-        unsigned freshnesses
-        int hardware_required
-        int64_t max_residency_age_s
-        int policies_named
-        ks_views policies
-        int status_required
 
     ctypedef struct ks_tokens:
         pass
@@ -103,7 +67,6 @@ cdef extern from "ks_token.h" nogil:
         ks_view jti
         int64_t issued_at
 
-    const char *ks_algorithm_name(unsigned index) noexcept
     ks_status ks_tokens_open(const ks_view *texts, size_t count, const ks_token_rules *rules,
                              unsigned threads, ks_tokens **out) noexcept
     void ks_tokens_close(ks_tokens *batch) noexcept

@@ -1,18 +1,16 @@
 # cython: boundscheck=True, wraparound=False
 """The door to native/include/ks_token.h: many tokens or requests in one call."""
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_Calloc, PyMem_Free
-from libc.stdint cimport int64_t, uint8_t
+from libc.stdint cimport uint8_t
 
 from keystead._native.batch cimport KS_E_ARGUMENT, KS_E_MEMORY, KS_OK, ks_status, ks_view
 from keystead._native.replay cimport ReplayTable
+from keystead._native.rules cimport Rules, ks_algorithm_name, ks_token_rules, near
+from keystead._native.views cimport borrow, borrow_ascii, copy_of
 
 cdef extern from "Python.h":
-    bint PyUnicode_IS_COMPACT_ASCII(object text)
-    void *PyUnicode_DATA(object text)
-    Py_ssize_t PyUnicode_GET_LENGTH(object text)
     object PyUnicode_FromObject(object text)
 
 MAX_TOKENS = KS_MAX_TOKENS
@@ -62,12 +60,6 @@ REASONS = {
     KS_R_STATUS_UNAVAILABLE: "status_unavailable",
 }
 
-# The values of keystead.model's enums.
-_PROTECTIONS = {
-    "non-exportable": KS_NON_EXPORTABLE, "measured-code": KS_MEASURED_CODE, "none": KS_UNPROTECTED
-}
-_FRESHNESS = {"challenged": KS_CHALLENGED, "bearer": KS_BEARER}
-
 # Tokens between two chances for signal handlers: some milliseconds where the engine has tables of the
 # issuer's key, some tens of them where OpenSSL verifies. Other threads of Python run all the while.
 cdef size_t SLICE = 512
@@ -76,120 +68,6 @@ _SLOW = frozenset({"ES384", "ES512"})
 cdef size_t SLOW_SLICE = 32
 # A stranger chooses the algorithm of a proof.
 cdef size_t PROOF_SLICE = 128
-# Far beyond any date, and so that no sum of two such numbers overflows.
-_FAR = 1 << 61
-
-
-cdef int64_t _near(object seconds) except? -1:
-    if type(seconds) is not int:
-        raise TypeError(f"whole seconds expected, not {type(seconds).__name__}")
-    return <int64_t>max(-_FAR, min(_FAR, seconds))
-
-
-cdef int64_t _age(object seconds) except? -1:
-    return KS_ANY_AGE if seconds is None else _near(seconds)
-
-
-cdef unsigned _bits(object names, object numbers) except? 0xFFFF:
-    cdef unsigned bits = 0
-    for name in names:
-        bits |= 1u << <unsigned>numbers[name]
-    return bits
-
-
-def _algorithm_numbers():
-    return {(<bytes>ks_algorithm_name(i)).decode("ascii"): i for i in range(KS_ALGORITHM_NAMES)}
-
-
-_ALGORITHMS = _algorithm_numbers()
-
-
-cdef int _borrow(object data, ks_view *out) except -1:
-    # Exactly bytes: a subclass may lie, and anything mutable may change while the GIL is released.
-    if type(data) is not bytes:
-        raise TypeError(f"bytes expected, not {type(data).__name__}")
-    out.data = <const uint8_t *>PyBytes_AS_STRING(data)
-    out.size = <size_t>PyBytes_GET_SIZE(data)
-    return 0
-
-
-cdef class _Texts:
-    """An array of views, and the bytes that they look into."""
-
-    cdef tuple kept
-    cdef ks_view *views
-    cdef ks_views all
-
-    def __cinit__(self, texts):
-        self.kept = tuple(texts)
-        self.views = <ks_view *>PyMem_Calloc(<size_t>len(self.kept) + 1, sizeof(ks_view))
-        if self.views == NULL:
-            raise MemoryError
-        cdef size_t i
-        for i in range(<size_t>len(self.kept)):
-            _borrow(self.kept[i], &self.views[i])
-        self.all.items = self.views
-        self.all.count = <size_t>len(self.kept)
-
-    def __dealloc__(self):
-        PyMem_Free(self.views)
-
-
-cdef class Residency:
-    """See token.pyi."""
-
-    cdef unsigned protections, freshnesses
-    cdef bint hardware, policies_named
-    cdef int64_t max_age_s
-    cdef _Texts policies
-
-    # Not __init__, which could be called again: a batch looks into what is kept here.
-    def __cinit__(self, *, protections, freshness, hardware, max_age_s, policies):
-        self.protections = _bits(protections, _PROTECTIONS)
-        self.freshnesses = _bits(freshness, _FRESHNESS)
-        self.hardware = hardware
-        self.max_age_s = _age(max_age_s)
-        self.policies_named = policies is not None
-        self.policies = _Texts(policies or ())
-
-
-cdef class Rules:
-    """See token.pyi."""
-
-    cdef ks_token_rules rules
-    cdef _Texts names, scopes, acr_values
-    cdef Residency residency
-
-    # Not __init__: see Residency.
-    def __cinit__(self, *, algorithms, issuer, audience, leeway_s, max_lifetime_s, proof_max_age_s,
-                  dpop_required, scopes, minimum_aal, acr_values, max_authentication_age_s,
-                  Residency residency, status_required):
-        self.names = _Texts((issuer, audience))
-        self.scopes = _Texts(scopes)
-        self.acr_values = _Texts(acr_values)
-        self.residency = residency
-        self.rules.algorithms = _bits(algorithms, _ALGORITHMS)
-        self.rules.issuer = self.names.views[0]
-        self.rules.audience = self.names.views[1]
-        self.rules.leeway_s = _near(leeway_s)
-        self.rules.max_lifetime_s = _near(max_lifetime_s)
-        self.rules.proof_max_age_s = _near(proof_max_age_s)
-        self.rules.dpop_required = bool(dpop_required)
-        self.rules.scopes = self.scopes.all
-        self.rules.minimum_aal = minimum_aal or 0
-        self.rules.acr_values = self.acr_values.all
-        self.rules.max_authentication_age_s = _age(max_authentication_age_s)
-        self.rules.status_required = bool(status_required)
-        if residency is not None:
-            self.rules.residency_required = True
-            self.rules.protections = residency.protections
-            self.rules.freshnesses = residency.freshnesses
-            self.rules.hardware_required = residency.hardware
-            self.rules.max_residency_age_s = residency.max_age_s
-            self.rules.policies_named = residency.policies_named
-            self.rules.policies = residency.policies.all
-
-
 cdef class TokenBatch:
     """See token.pyi."""
 
@@ -211,7 +89,7 @@ cdef class TokenBatch:
         self.count = <size_t>len(self.kept)
         self.kept_rules = rules
         self.rules = rules.rules
-        self.rules.now = _near(now)
+        self.rules.now = near(now)
         self.texts = <ks_view *>PyMem_Calloc(self.count + 1, sizeof(ks_view))
         if self.texts == NULL:
             raise MemoryError
@@ -238,7 +116,7 @@ cdef class TokenBatch:
         for i in range(ks_tokens_names(self.batch)):
             name = ks_tokens_name(self.batch, i)
             algorithm = (<bytes>ks_algorithm_name(name.algorithm)).decode("ascii")
-            found.append((algorithm, _copy(name.kid) if name.kid.data != NULL else None))
+            found.append((algorithm, copy_of(name.kid) if name.kid.data != NULL else None))
         return found
 
     def verify(self, keys, *, unsigned threads):
@@ -270,7 +148,7 @@ cdef class TokenBatch:
         if not self.signed:
             raise ValueError("these tokens were not verified")
         _raise_status(ks_tokens_find_lists(self.batch))
-        return [_copy(ks_tokens_list(self.batch, i)) for i in range(ks_tokens_lists(self.batch))]
+        return [copy_of(ks_tokens_list(self.batch, i)) for i in range(ks_tokens_lists(self.batch))]
 
     def check_status(self, lists):
         lists = tuple(lists)
@@ -343,13 +221,13 @@ cdef class TokenBatch:
         return ks_tokens_list_of(self.batch, self._at(index))
 
     def payload(self, size_t index):
-        return _copy(ks_tokens_payload(self.batch, self._at(index)))
+        return copy_of(ks_tokens_payload(self.batch, self._at(index)))
 
     def proven(self, size_t index):
         cdef ks_proven proof = ks_tokens_proven(self.batch, self._at(index))
         if proof.jkt.data == NULL:
             return None
-        return _copy(proof.jkt), _copy(proof.jti), proof.issued_at
+        return copy_of(proof.jkt), copy_of(proof.jti), proof.issued_at
 
     cdef int _check_verified(self) except -1:
         if not self.verified:
@@ -401,8 +279,8 @@ cdef class _Keys:
                 )
                 continue
             first, second = keys[i]
-            _borrow(first, &self.keys[i].key.first)
-            _borrow(second, &self.keys[i].key.second)
+            borrow(first, &self.keys[i].key.first)
+            borrow(second, &self.keys[i].key.second)
 
     def __dealloc__(self):
         PyMem_Free(self.keys)
@@ -427,7 +305,7 @@ cdef class _Lists:
                 )
                 continue
             statuses, bits = lists[i]
-            _borrow(statuses, &self.lists[i].statuses)
+            borrow(statuses, &self.lists[i].statuses)
             self.lists[i].bits = bits
 
     def __dealloc__(self):
@@ -439,9 +317,8 @@ cdef object _read_sent(object text, ks_view *out):
     if not isinstance(text, str):
         return None
     text = PyUnicode_FromObject(text)  # of a subclass, the string that it is
-    out.size = <size_t>PyUnicode_GET_LENGTH(text)
-    if PyUnicode_IS_COMPACT_ASCII(text):
-        out.data = <const uint8_t *>PyUnicode_DATA(text)
+    if not borrow_ascii(text, out):
+        out.size = <size_t>len(text)
     return text
 
 
@@ -450,12 +327,10 @@ cdef object _read_text(object text, ks_view *out):
     if not isinstance(text, str):
         return None
     text = PyUnicode_FromObject(text)
-    if PyUnicode_IS_COMPACT_ASCII(text):
-        out.data = <const uint8_t *>PyUnicode_DATA(text)
-        out.size = <size_t>PyUnicode_GET_LENGTH(text)
+    if borrow_ascii(text, out):
         return text
     encoded = text.encode("utf-8", "surrogatepass")
-    _borrow(encoded, out)
+    borrow(encoded, out)
     return encoded
 
 
@@ -474,10 +349,6 @@ cdef object _read_proof(object proof, ks_request *to):
     if to.proof.data == NULL and kept is not None and "," in kept:
         to.proofs = KS_PROOF_MANY  # C cannot look for a comma in what is not ASCII
     return kept
-
-
-cdef bytes _copy(ks_view of):
-    return PyBytes_FromStringAndSize(<const char *>of.data, <Py_ssize_t>of.size)
 
 
 cdef int _raise_status(ks_status status) except -1:

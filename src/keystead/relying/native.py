@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Set
 
-from keystead._native import token as _native
+from keystead._native import rules as _native
 from keystead.relying.claims import TokenRules
 from keystead.relying.requirements import Requirements, ResidencyRequirement
 
