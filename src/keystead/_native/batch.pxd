@@ -40,7 +40,8 @@ cdef extern from "ks_verify.h" nogil:
     ctypedef struct ks_batch:
         pass
 
-    const unsigned KS_MAX_POINT_BYTES
+    enum:
+        KS_MAX_POINT_BYTES
 
     int ks_point_read(ks_algorithm algorithm, ks_view x, ks_view y, uint8_t *out,
                       ks_public_key *key) noexcept

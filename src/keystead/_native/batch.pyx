@@ -21,9 +21,6 @@ cdef enum:
     ED25519 = 4
 ALGORITHMS = {"ES256": 1, "ES384": 2, "ES512": 3, "Ed25519": ED25519, "RS256": 5, "PS256": 6}
 
-cdef enum:
-    MAX_POINT_BYTES = 132  # KS_MAX_POINT_BYTES
-
 # The numbers of ks_forced.
 FORCED_NOT = KS_FORCED_NOT
 FORCED = KS_FORCED
@@ -122,7 +119,7 @@ cdef tuple UNSUITABLE = (b"", b"")
 
 def key_table(int algorithm, tuple point, tuple keys not None, read):
     """The distinct keys, and for each item the index of its own. See batch.pyi."""
-    cdef dict index_by_id = {}
+    cdef dict index_by_id = {}  # `keys` keeps them all alive, so that an id means one key
     cdef dict index_by_value = {}
     cdef list key_of = []
     for key in keys:
@@ -141,6 +138,8 @@ def key_table(int algorithm, tuple point, tuple keys not None, read):
 
 cpdef tuple bare_point(int algorithm, object kty, object crv, dict jwk):
     """The parameters of a key without other members. See batch.pyi."""
+    if jwk is None:
+        return None
     cdef bint has_y = algorithm != ED25519
     if len(jwk) != (4 if has_y else 3):
         return None
@@ -152,7 +151,7 @@ cpdef tuple bare_point(int algorithm, object kty, object crv, dict jwk):
         return None
     if not borrow_ascii(x, &x_text) or not borrow_ascii(y, &y_text):
         return None
-    cdef uint8_t[MAX_POINT_BYTES] octets
+    cdef uint8_t[KS_MAX_POINT_BYTES] octets
     cdef ks_public_key key
     if found_kty != kty or found_crv != crv:
         return UNSUITABLE
