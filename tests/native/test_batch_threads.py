@@ -20,6 +20,8 @@ import os, signal, sys, threading, time
 from keystead.jose.batch import MAX_BATCH, verify_signatures
 from tests.jose_keys import private_key, public_jwk, signature
 
+# Whoever starts the tests in the background has SIGINT ignored, and children inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 THREADS = int(sys.argv[1])
 MESSAGE = b"m"
 key, good = public_jwk("ES512"), signature("ES512", private_key("ES512"), MESSAGE)
