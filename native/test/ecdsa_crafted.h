@@ -21,6 +21,22 @@ typedef struct crafted {
     int valid; /* by OpenSSL */
 } crafted;
 
+/* A key of which tables of one kind were built: many checks in a row have it in common. */
+typedef struct last_key {
+    int known;
+    int kind;
+    curve_entry point;
+} last_key;
+
+/* Whether tables of that kind are still to be built of `point`; from here on it is the last one. */
+static inline int is_another_key(last_key *last, int kind, const curve_entry *point) {
+    if (last->known && last->kind == kind && memcmp(&last->point, point, sizeof *point) == 0) {
+        return 0;
+    }
+    *last = (last_key){.known = 1, .kind = kind, .point = *point};
+    return 1;
+}
+
 static EC_GROUP *group;
 static BN_CTX *bn_scratch;
 static const BIGNUM *n;

@@ -53,22 +53,8 @@ static void tables_build(way by, const p256_entry *point, unsigned lane) {
     }
 }
 
-/* The key whose tables stand in the first place, which many checks in a row have in common. */
-static struct {
-    int built;
-    way by;
-    p256_entry point;
-} odd_key;
-
-static void odd_tables_build(way by, const p256_entry *point) {
-    if (!odd_key.built || odd_key.by != by ||
-        memcmp(&odd_key.point, point, sizeof *point) != 0) {
-        tables_build(by, point, 0);
-        odd_key.built = 1;
-        odd_key.by = by;
-        odd_key.point = *point;
-    }
-}
+/* Whose tables stand in the first place. */
+static last_key odd_key;
 
 static p256_job job_of(way by, crafted *of, unsigned table, uint8_t *verdict) {
     p256_job job = {.signature = &of->signature, .verdict = verdict};
@@ -98,7 +84,9 @@ static void jobs_verify(way by, const p256_job *jobs, size_t count) {
 /* The verdict on `odd` in the lanes that are tried; its neighbours, all good, must be found so. */
 static int verdict_among_good(way by, crafted *odd) {
     int found = -1;
-    odd_tables_build(by, &odd->point);
+    if (is_another_key(&odd_key, by, &odd->point)) {
+        tables_build(by, &odd->point, 0);
+    }
     for (unsigned tried = 0; tried < subject->places; tried++) {
         unsigned place = next_place++ % LANES;
         p256_job jobs[LANES];
@@ -273,7 +261,7 @@ static void check_zero_denominators(way by) {
     memset(odd.point.y, 0, sizeof odd.point.y);
     if (by == WIDE) {
         CHECK(!subject->kernel->build_wide(wide[0], &odd.point));
-        odd_key.built = 0;
+        odd_key.known = 0;
     } else {
         CHECK(verdict_among_good(by, &odd) == 0);
     }
@@ -335,7 +323,7 @@ static void tables_close(void) {
 
 static void check_kernel(const tested *of) {
     subject = of;
-    odd_key.built = 0;
+    odd_key.known = 0;
     tables_open();
     for (way by = WIDE; by < WAYS; by++) {
         if (!kernel_has(by)) {

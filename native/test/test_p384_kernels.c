@@ -29,22 +29,8 @@ static void tables_build(way by, const p384_entry *point, unsigned table) {
     }
 }
 
-/* The key whose tables stand in the first place, which many checks in a row have in common. */
-static struct {
-    int built;
-    way by;
-    p384_entry point;
-} odd_key;
-
-static void odd_tables_build(way by, const p384_entry *point) {
-    if (!odd_key.built || odd_key.by != by ||
-        memcmp(&odd_key.point, point, sizeof *point) != 0) {
-        tables_build(by, point, 0);
-        odd_key.built = 1;
-        odd_key.by = by;
-        odd_key.point = *point;
-    }
-}
+/* Whose tables stand in the first place. */
+static last_key odd_key;
 
 static p384_job job_of(way by, crafted *of, unsigned table, uint8_t *verdict) {
     p384_job job = {.signature = &of->signature, .verdict = verdict};
@@ -74,7 +60,9 @@ static int verdict_among_good(way by, crafted *odd) {
     unsigned place = next_place++ % ROW;
     p384_job jobs[ROW];
     uint8_t verdicts[ROW] = {0};
-    odd_tables_build(by, &odd->point);
+    if (is_another_key(&odd_key, by, &odd->point)) {
+        tables_build(by, &odd->point, 0);
+    }
     for (unsigned at = 0; at < ROW; at++) {
         unsigned neighbour = 1 + at % (ROW - 1);
         jobs[at] = at == place ? job_of(by, odd, 0, &verdicts[at])
@@ -238,7 +226,7 @@ static void check_zero_denominators(way by) {
     memset(odd.point.y, 0, sizeof odd.point.y);
     if (by == WIDE) {
         CHECK(!ks_p384_build_wide(&wide[0], &odd.point));
-        odd_key.built = 0;
+        odd_key.known = 0;
     } else {
         CHECK(verdict_among_good(by, &odd) == 0);
     }

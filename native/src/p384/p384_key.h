@@ -2,6 +2,8 @@
 #ifndef P384_KEY_H
 #define P384_KEY_H
 
+#include <stdatomic.h>
+
 #include "kernel/kernel_key.h"
 #include "p384_kernel.h"
 
