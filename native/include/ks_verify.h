@@ -87,7 +87,7 @@ KS_MUST_CHECK ks_status ks_batch_open(ks_algorithm algorithm, const ks_public_ke
 
 /*
  * Works for about `most_ms`: a step ends with the run of items that is under way then, which takes up
- * to 8 ms where every signature goes to OpenSSL (ks_verify.c has the sizes). One thread at a time.
+ * to 10 ms where every signature goes to OpenSSL (ks_verify.c has the sizes). One thread at a time.
  *
  * KS_OK        with `*done` 1, every verdict is meant; with 0, call again
  * KS_E_MEMORY  could not be set up; only ks_batch_close is left

@@ -13,7 +13,7 @@
 #define KEYS_PER_RUN 64u
 
 /*
- * Items a thread takes at a time: below 8 ms where all of them go to OpenSSL, whose time for one is
+ * Items a thread takes at a time: below 10 ms where all of them go to OpenSSL, whose time for one is
  * beside them (3.0.19 on a Xeon, 2 GHz). Between two runs a batch can stop; and a kernel wants its
  * lanes filled, eight at a time.
  */

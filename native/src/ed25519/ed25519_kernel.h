@@ -35,16 +35,16 @@ typedef struct ed25519_wide {
 } ed25519_wide;
 
 /*
- * For a key that was seen before: block i holds 0 to 16 times 2^(65 i) · P, so that u · P is 51 additions
+ * For a key that was seen before: tooth i holds 0 to 16 times 2^(65 i) · P, so that u · P is 51 additions
  * and 60 doublings instead of 250. 6.5 KB. The digit of window 51 is always 0, as u is below 2^253.
  */
-#define ED25519_COMB_BLOCKS 4u
-#define ED25519_COMB_WINDOWS (ED25519_DIGIT_BITS / ED25519_NARROW_BITS / ED25519_COMB_BLOCKS)
+#define ED25519_COMB_TEETH 4u
+#define ED25519_COMB_WINDOWS (ED25519_DIGIT_BITS / ED25519_NARROW_BITS / ED25519_COMB_TEETH)
 #define ED25519_NARROW_WINDOWS 51u
 #define ED25519_NARROW_ENTRIES ((1u << (ED25519_NARROW_BITS - 1)) + 1)
 
 typedef struct ed25519_comb {
-    ed25519_entry block[ED25519_COMB_BLOCKS][ED25519_NARROW_ENTRIES];
+    ed25519_entry teeth[ED25519_COMB_TEETH][ED25519_NARROW_ENTRIES];
 } ed25519_comb;
 
 /* One signature, R ‖ S. */

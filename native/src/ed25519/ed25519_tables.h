@@ -183,15 +183,15 @@ static int build_wide(ed25519_wide *table, const ed25519_point *point) {
 
 /* The combs of as many keys as there are lanes. */
 static void build_lanes_combs(ed25519_comb *const combs[KS_LANES], const affine *points) {
-    affine powers[ED25519_COMB_BLOCKS];
+    affine powers[ED25519_COMB_TEETH];
     multiple multiples[ED25519_NARROW_ENTRIES - 1];
-    powers_make(powers, ED25519_COMB_BLOCKS, ED25519_COMB_WINDOWS * ED25519_NARROW_BITS, points);
-    for (unsigned part = 0; part < ED25519_COMB_BLOCKS; part++) {
+    powers_make(powers, ED25519_COMB_TEETH, ED25519_COMB_WINDOWS * ED25519_NARROW_BITS, points);
+    for (unsigned tooth = 0; tooth < ED25519_COMB_TEETH; tooth++) {
         ed25519_entry *rows[KS_LANES];
         for (unsigned lane = 0; lane < KS_LANES; lane++) {
-            rows[lane] = combs[lane]->block[part];
+            rows[lane] = combs[lane]->teeth[tooth];
         }
-        rows_build(rows, multiples, ED25519_NARROW_ENTRIES - 1, &powers[part]);
+        rows_build(rows, multiples, ED25519_NARROW_ENTRIES - 1, &powers[tooth]);
     }
 }
 

@@ -258,11 +258,11 @@ static void verify_wide(const ed25519_wide *base, const ed25519_job *jobs, size_
 
 /* --- a key that was seen before ----------------------------------------------------------------- */
 
-static void add_comb(block *to, unsigned part, unsigned window) {
+static void add_comb(block *to, unsigned tooth, unsigned window) {
     lane_mask minus;
-    unsigned bit = (part * ED25519_COMB_WINDOWS + window) * ED25519_NARROW_BITS;
+    unsigned bit = (tooth * ED25519_COMB_WINDOWS + window) * ED25519_NARROW_BITS;
     lanes index = digit_at(&to->h, bit, ED25519_NARROW_BITS, &minus);
-    index = lanes_add(index, lanes_all(part * ED25519_NARROW_ENTRIES));
+    index = lanes_add(index, lanes_all(tooth * ED25519_NARROW_ENTRIES));
     addend term = entries_gather(&to->key, index, minus);
     extended_add(&to->sum, &term, minus);
 }
@@ -276,10 +276,10 @@ static void blocks_sum_comb(block *blocks, size_t count, const ed25519_wide *bas
         if (window + 1 < ED25519_COMB_WINDOWS) {
             blocks_double(blocks, count);
         }
-        for (unsigned part = 0; part < ED25519_COMB_BLOCKS; part++) {
+        for (unsigned tooth = 0; tooth < ED25519_COMB_TEETH; tooth++) {
             for (size_t b = 0; b < count; b++) {
-                if (part * ED25519_COMB_WINDOWS + window < ED25519_NARROW_WINDOWS) {
-                    add_comb(&blocks[b], part, window);
+                if (tooth * ED25519_COMB_WINDOWS + window < ED25519_NARROW_WINDOWS) {
+                    add_comb(&blocks[b], tooth, window);
                 }
             }
         }

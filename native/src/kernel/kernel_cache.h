@@ -23,7 +23,7 @@ typedef enum ks_cache {
     KS_CACHES,
 } ks_cache;
 
-/* Issuers that are busy at once; a table of each is 1.04 MB for P-256 (211 KB without lanes) and 688 KB for
+/* Issuers that are busy at once; a table of each is 1.06 MB for P-256 (270 KB without lanes) and 688 KB for
  * P-384. */
 #define KS_MOST_WIDE 8u
 /* Holders of DPoP keys that come again, at 5 KB each for P-256 (5.6 KB without lanes) and 7 KB for P-384:

@@ -32,7 +32,7 @@ typedef struct jacobian {
     fe x, y, z;
 } jacobian;
 
-/* p := 2p. Four multiplications and four squarings. */
+/* p := 2p. Five multiplications, two of them in one reduction, and three squarings. */
 FE_SHARED void jacobian_double(jacobian *p) {
     fe delta = fe_square_loose(p->z);
     fe gamma = fe_square_loose(p->y);

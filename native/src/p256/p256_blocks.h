@@ -17,22 +17,22 @@
 
 #define MOST_BLOCKS (P256_MOST_JOBS / KS_LANES)
 
-/* Tables are points in limbs; p256_kernel.h's windows of ten bits. 1.04 MB. */
+/* Tables are points in limbs; p256_kernel.h's windows of ten bits. 1.06 MB. */
 typedef struct p256_wide {
     p256_entry window[P256_WIDE_WINDOWS][P256_WIDE_ENTRIES];
 } p256_wide;
 
 /*
- * For a key that was seen before: block i holds the first odd multiples of 2^(65 i) · P, so that u · P
+ * For a key that was seen before: tooth i holds the first odd multiples of 2^(65 i) · P, so that u · P
  * is 52 additions and 60 doublings instead of 255. 5 KB.
  */
 #define P256_COMB_BITS 5u
-#define P256_COMB_BLOCKS 4u
-#define P256_COMB_WINDOWS (P256_DIGIT_BITS / P256_COMB_BITS / P256_COMB_BLOCKS)
+#define P256_COMB_TEETH 4u
+#define P256_COMB_WINDOWS (P256_DIGIT_BITS / P256_COMB_BITS / P256_COMB_TEETH)
 #define P256_COMB_ENTRIES (1u << (P256_COMB_BITS - 1))
 
 typedef struct p256_comb {
-    p256_entry block[P256_COMB_BLOCKS][P256_COMB_ENTRIES];
+    p256_entry teeth[P256_COMB_TEETH][P256_COMB_ENTRIES];
 } p256_comb;
 
 /* The odd multiples of eight keys that nobody has seen before. */

@@ -23,8 +23,8 @@
  *   fe_settle                         loose, α ≤ 15                   → settled
  *   fe_fold                           loose, 1 ≤ number / p ≤ 15      → settled, 1 + 2^-20
  *
- * `native/test/test_p256_bounds.c` carries limbs through each function here, and values through each
- * formula of kernel_formulas.h.
+ * `native/test/test_p256_limbs.c` carries limbs through each function here, and `test_p256_values.c` values
+ * through each formula of kernel_formulas.h.
  */
 #ifndef P256_FIELD_LANES_H
 #define P256_FIELD_LANES_H

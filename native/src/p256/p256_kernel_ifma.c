@@ -231,11 +231,11 @@ static void verify_point(const void *g, const p256_job *jobs, size_t count, void
 
 /* --- keys that were seen before ----------------------------------------------------------------- */
 
-static void add_comb(block *to, unsigned part, unsigned window) {
+static void add_comb(block *to, unsigned tooth, unsigned window) {
     lane_mask minus;
-    unsigned bit = (part * P256_COMB_WINDOWS + window) * P256_COMB_BITS;
+    unsigned bit = (tooth * P256_COMB_WINDOWS + window) * P256_COMB_BITS;
     lanes index = digit_at(&to->u2, bit, P256_COMB_BITS, &minus);
-    index = lanes_add(index, lanes_all(part * P256_COMB_ENTRIES));
+    index = lanes_add(index, lanes_all(tooth * P256_COMB_ENTRIES));
     affine term = entries_gather(&to->key, index);
     jacobian_add_affine(&to->sum, &term, minus);
 }
@@ -255,9 +255,9 @@ static void pair_verify_comb(block *pair, size_t count, const p256_wide *g) {
         if (window < P256_COMB_WINDOWS - 1) {
             pair_double(pair, count);
         }
-        for (unsigned part = window == P256_COMB_WINDOWS - 1; part < P256_COMB_BLOCKS; part++) {
+        for (unsigned tooth = window == P256_COMB_WINDOWS - 1; tooth < P256_COMB_TEETH; tooth++) {
             for (size_t b = 0; b < count; b++) {
-                add_comb(&pair[b], part, window);
+                add_comb(&pair[b], tooth, window);
             }
         }
     }
@@ -276,40 +276,40 @@ static void verify_comb(const void *g, const p256_job *jobs, size_t count) {
 }
 
 /* powers[i] := 2^(65 i) · point, in lanes. */
-static void comb_powers(affine powers[P256_COMB_BLOCKS], const affine *point) {
-    jacobian at = jacobian_of(point), power[P256_COMB_BLOCKS];
-    fe z[P256_COMB_BLOCKS];
-    for (unsigned part = 0; part < P256_COMB_BLOCKS; part++) {
-        power[part] = at;
-        z[part] = at.z;
+static void comb_powers(affine powers[P256_COMB_TEETH], const affine *point) {
+    jacobian at = jacobian_of(point), power[P256_COMB_TEETH];
+    fe z[P256_COMB_TEETH];
+    for (unsigned tooth = 0; tooth < P256_COMB_TEETH; tooth++) {
+        power[tooth] = at;
+        z[tooth] = at.z;
         for (unsigned i = 0; i < P256_COMB_WINDOWS * P256_COMB_BITS; i++) {
             jacobian_double(&at);
         }
     }
-    (void)invert_all(z, P256_COMB_BLOCKS);
-    for (unsigned part = 0; part < P256_COMB_BLOCKS; part++) {
-        fe square = fe_square(z[part]);
-        powers[part].x = fe_mul(power[part].x, square);
-        powers[part].y = fe_mul(power[part].y, fe_mul(square, z[part]));
+    (void)invert_all(z, P256_COMB_TEETH);
+    for (unsigned tooth = 0; tooth < P256_COMB_TEETH; tooth++) {
+        fe square = fe_square(z[tooth]);
+        powers[tooth].x = fe_mul(power[tooth].x, square);
+        powers[tooth].y = fe_mul(power[tooth].y, fe_mul(square, z[tooth]));
     }
 }
 
 static void build_eight_combs(p256_comb *const combs[KS_LANES],
                               const p256_entry *const points[KS_LANES], point_table *tables) {
-    affine point = points_load(points), powers[P256_COMB_BLOCKS];
-    fe z[P256_COMB_BLOCKS];
+    affine point = points_load(points), powers[P256_COMB_TEETH];
+    fe z[P256_COMB_TEETH];
     comb_powers(powers, &point);
-    for (unsigned part = 0; part < P256_COMB_BLOCKS; part++) {
-        z[part] = odd_multiples_start(tables[part], P256_COMB_ENTRIES, &powers[part]);
+    for (unsigned tooth = 0; tooth < P256_COMB_TEETH; tooth++) {
+        z[tooth] = odd_multiples_start(tables[tooth], P256_COMB_ENTRIES, &powers[tooth]);
     }
-    point_tables_finish(tables, z, P256_COMB_BLOCKS);
-    for (unsigned part = 0; part < P256_COMB_BLOCKS; part++) {
+    point_tables_finish(tables, z, P256_COMB_TEETH);
+    for (unsigned tooth = 0; tooth < P256_COMB_TEETH; tooth++) {
         for (unsigned k = 0; k < P256_COMB_ENTRIES; k++) {
             p256_entry *to[KS_LANES];
             for (unsigned lane = 0; lane < KS_LANES; lane++) {
-                to[lane] = &combs[lane]->block[part][k];
+                to[lane] = &combs[lane]->teeth[tooth][k];
             }
-            entries_store(to, tables[part][k].at);
+            entries_store(to, tables[tooth][k].at);
         }
     }
 }

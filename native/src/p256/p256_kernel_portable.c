@@ -5,7 +5,7 @@
  * A signature's sum u1 · G + u2 · Q is split into sums of eleven table entries each, "rows":
  *
  *   G, and a wide table's Q    3 rows   windows 0 to 10 of eight bits, 11 to 21, and 22 to 32
- *   a comb's Q                 6 rows   row i has window i of each block, of four bits
+ *   a comb's Q                 6 rows   row i has window i of each tooth, of four bits
  *
  * Many signatures at a time, rows are affine sums (kernel_sums.h); a few at a time, their entries go one
  * by one into the Jacobian sum into which the rows would go.
@@ -28,7 +28,7 @@
 
 /*
  * For a point that recurs much, G or an issuer's key: window i holds P, 3P, … 255P times 2^(8 i), so that
- * u · P is 33 additions and no doubling. 211 KB: two such tables stay in a second-level cache of 512 KB,
+ * u · P is 33 additions and no doubling. 270 KB: two such tables about fill a second-level cache of 512 KB,
  * and what windows of ten bits save in additions they lose by leaving it.
  */
 #define WIDE_BITS 8u
@@ -41,17 +41,17 @@ typedef struct wide {
 } wide;
 
 /*
- * For a key that was seen before: block i holds P, 3P, … 15P times 2^(24 i), so that u · P is 66 additions
+ * For a key that was seen before: tooth i holds P, 3P, … 15P times 2^(24 i), so that u · P is 66 additions
  * and 20 doublings instead of 255. 5.6 KB.
  */
 #define COMB_BITS 4u
 #define COMB_ROWS (P256_LONGER_DIGIT_BITS / COMB_BITS / ROW_TERMS)
 #define COMB_ENTRIES (1u << (COMB_BITS - 1))
 
-typedef affine block[COMB_ENTRIES];
+typedef affine tooth[COMB_ENTRIES];
 
 typedef struct comb {
-    block block[ROW_TERMS];
+    tooth teeth[ROW_TERMS];
 } comb;
 
 /* --- building ----------------------------------------------------------------------------------- */
@@ -97,7 +97,7 @@ static void build_comb(comb *table, const p256_entry *point) {
     invert_all(z, before, ROW_TERMS);
     for (size_t i = 0; i < ROW_TERMS; i++) {
         odd_multiples_finish(multiples[i], COMB_ENTRIES, z[i]);
-        entries_store(table->block[i], multiples[i], COMB_ENTRIES);
+        entries_store(table->teeth[i], multiples[i], COMB_ENTRIES);
     }
 }
 
@@ -128,7 +128,7 @@ static term wide_term(const void *table, const p256_digits *digits, unsigned row
 
 static term comb_term(const void *table, const p256_digits *digits, unsigned row, unsigned index) {
     unsigned window = index * COMB_ROWS + row;
-    return term_of(((const comb *)table)->block[index],
+    return term_of(((const comb *)table)->teeth[index],
                    p256_digit_at(digits, window * COMB_BITS, COMB_BITS));
 }
 

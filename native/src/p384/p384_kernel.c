@@ -129,28 +129,28 @@ int ks_p384_build_wide(p384_wide *table, const p384_entry *point) {
     return 1;
 }
 
-/* The odd multiples of a few points, as combs have them: one block for each. */
-#define MOST_BLOCKS 8u
-typedef p384_entry block[P384_COMB_ENTRIES];
+/* The odd multiples of a few points, as combs have them: one tooth for each. */
+#define MOST_TEETH 8u
+typedef p384_entry tooth[P384_COMB_ENTRIES];
 
-static void blocks_build(block *blocks, const affine *points, size_t count) {
-    odd_multiple multiples[MOST_BLOCKS][P384_COMB_ENTRIES];
-    fe z[MOST_BLOCKS], before[MOST_BLOCKS];
+static void teeth_build(tooth *teeth, const affine *points, size_t count) {
+    odd_multiple multiples[MOST_TEETH][P384_COMB_ENTRIES];
+    fe z[MOST_TEETH], before[MOST_TEETH];
     for (size_t i = 0; i < count; i++) {
         z[i] = odd_multiples_start(multiples[i], P384_COMB_ENTRIES, &points[i]);
     }
     invert_all(z, before, count);
     for (size_t i = 0; i < count; i++) {
         odd_multiples_finish(multiples[i], P384_COMB_ENTRIES, z[i]);
-        entries_store(blocks[i], multiples[i], P384_COMB_ENTRIES);
+        entries_store(teeth[i], multiples[i], P384_COMB_ENTRIES);
     }
 }
 
 void ks_p384_build_comb(p384_comb *comb, const p384_entry *point) {
-    affine powers[P384_COMB_BLOCKS];
-    _Static_assert(P384_COMB_BLOCKS <= MOST_BLOCKS, "as many as are built at once");
-    powers_of(powers, P384_COMB_BLOCKS, P384_COMB_WINDOWS * P384_COMB_BITS, point);
-    blocks_build(comb->block, powers, P384_COMB_BLOCKS);
+    affine powers[P384_COMB_TEETH];
+    _Static_assert(P384_COMB_TEETH <= MOST_TEETH, "as many as are built at once");
+    powers_of(powers, P384_COMB_TEETH, P384_COMB_WINDOWS * P384_COMB_BITS, point);
+    teeth_build(comb->teeth, powers, P384_COMB_TEETH);
 }
 
 /* --- sums --------------------------------------------------------------------------------------- */
@@ -180,9 +180,9 @@ static void add_wide(jacobian *sum, const p384_wide *table, const p384_digits *d
     sum_add(sum, table->window[window], wide_digit(digits, window));
 }
 
-/* u · P by the odd multiples of P, 2^(384 / count) · P and so on: one block for a new key, or a comb's. */
-static void sum_blocks(jacobian *sum, const block *blocks, unsigned count,
-                       const p384_digits *digits) {
+/* u · P by the odd multiples of P, 2^(384 / count) · P and so on: one tooth for a new key, or a comb's. */
+static void sum_teeth(jacobian *sum, const tooth *teeth, unsigned count,
+                      const p384_digits *digits) {
     unsigned windows = P384_DIGIT_BITS / P384_COMB_BITS / count;
     for (unsigned window = windows; window-- > 0;) {
         for (unsigned i = 0; window + 1 < windows && i < P384_COMB_BITS; i++) {
@@ -192,9 +192,9 @@ static void sum_blocks(jacobian *sum, const block *blocks, unsigned count,
             unsigned bit = (i * windows + window) * P384_COMB_BITS;
             ks_digit digit = ks_digit_at(digits->word, digits->minus, bit, P384_COMB_BITS);
             if (window + 1 == windows && i == 0) {
-                sum_start(sum, blocks[i], digit);
+                sum_start(sum, teeth[i], digit);
             } else {
-                sum_add(sum, blocks[i], digit);
+                sum_add(sum, teeth[i], digit);
             }
         }
     }
@@ -227,10 +227,10 @@ void ks_p384_verify_wide(const p384_wide *g, const p384_job *jobs, size_t count)
     }
 }
 
-static void job_verify_blocks(const p384_wide *g, const p384_job *job, const block *blocks,
-                              unsigned count) {
+static void job_verify_teeth(const p384_wide *g, const p384_job *job, const tooth *teeth,
+                             unsigned count) {
     jacobian sum;
-    sum_blocks(&sum, blocks, count, &job->signature->u2);
+    sum_teeth(&sum, teeth, count, &job->signature->u2);
     for (unsigned window = 0; window < P384_WIDE_WINDOWS; window++) {
         add_wide(&sum, g, &job->signature->u1, window);
     }
@@ -239,21 +239,21 @@ static void job_verify_blocks(const p384_wide *g, const p384_job *job, const blo
 
 void ks_p384_verify_comb(const p384_wide *g, const p384_job *jobs, size_t count) {
     for (size_t i = 0; i < count; i++) {
-        job_verify_blocks(g, &jobs[i], jobs[i].key.comb->block, P384_COMB_BLOCKS);
+        job_verify_teeth(g, &jobs[i], jobs[i].key.comb->teeth, P384_COMB_TEETH);
     }
 }
 
 void ks_p384_verify_point(const p384_wide *g, const p384_job *jobs, size_t count) {
-    for (size_t from = 0; from < count; from += MOST_BLOCKS) {
-        size_t some = count - from < MOST_BLOCKS ? count - from : MOST_BLOCKS;
-        affine points[MOST_BLOCKS];
-        block blocks[MOST_BLOCKS];
+    for (size_t from = 0; from < count; from += MOST_TEETH) {
+        size_t some = count - from < MOST_TEETH ? count - from : MOST_TEETH;
+        affine points[MOST_TEETH];
+        tooth teeth[MOST_TEETH];
         for (size_t i = 0; i < some; i++) {
             points[i] = affine_of(jobs[from + i].key.point);
         }
-        blocks_build(blocks, points, some);
+        teeth_build(teeth, points, some);
         for (size_t i = 0; i < some; i++) {
-            job_verify_blocks(g, &jobs[from + i], &blocks[i], 1);
+            job_verify_teeth(g, &jobs[from + i], &teeth[i], 1);
         }
     }
 }

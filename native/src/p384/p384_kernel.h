@@ -31,16 +31,16 @@ typedef struct p384_wide {
 } p384_wide;
 
 /*
- * For a key that was seen before: block i holds P, 3P, … 15P times 2^(48 i), so that u · P is 96
+ * For a key that was seen before: tooth i holds P, 3P, … 15P times 2^(48 i), so that u · P is 96
  * additions and 44 doublings instead of 380. 7 KB.
  */
 #define P384_COMB_BITS 4u
-#define P384_COMB_BLOCKS 8u
-#define P384_COMB_WINDOWS (P384_DIGIT_BITS / P384_COMB_BITS / P384_COMB_BLOCKS)
+#define P384_COMB_TEETH 8u
+#define P384_COMB_WINDOWS (P384_DIGIT_BITS / P384_COMB_BITS / P384_COMB_TEETH)
 #define P384_COMB_ENTRIES (1u << (P384_COMB_BITS - 1))
 
 typedef struct p384_comb {
-    p384_entry block[P384_COMB_BLOCKS][P384_COMB_ENTRIES];
+    p384_entry teeth[P384_COMB_TEETH][P384_COMB_ENTRIES];
 } p384_comb;
 
 /* A signature and its key, the key in the form that the function called for wants. */

@@ -10,7 +10,7 @@ from libc.stdint cimport uint8_t, uint32_t
 
 from keystead._native.views cimport borrow, borrow_ascii, copy_of
 
-# What the main thread works between two looks for signals, and up to 8 ms more.
+# What the main thread works between two looks for signals, and up to 10 ms more.
 cdef unsigned STEP_MS = 5
 
 MAX_BATCH = KS_MAX_BATCH
