@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from keystead.cli.output import time_text
+from keystead.cli.verify_lines import MAX_BATCH_LINES
 from tests.jose_keys import public_jwk
 from tests.relying_tokens import AUDIENCE, ISSUER, NOW, token
 
@@ -29,6 +31,13 @@ MEASURED = (
     "lines = open('/proc/self/status').read().splitlines()\n"
     "print(*(line.split()[1] for line in lines if line.startswith('VmHWM')), file=sys.stderr)\n"
     "sys.exit(status)\n"
+)
+# Also where whoever started the tests had Ctrl-C ignored, which is inherited.
+INTERRUPTED = (
+    "import signal, sys\n"
+    "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    "from keystead.cli import main\n"
+    "sys.exit(main(sys.argv[1:]))\n"
 )
 
 
@@ -138,7 +147,49 @@ def test_ends_quietly_when_nobody_reads_on(corpus: Corpus, options: list[str]) -
         assert process.stdout.readline()
         process.stdout.close()
         assert process.stderr.read() == b""
-        assert process.wait(60) == 1
+        assert process.wait(60) == 3
+
+
+@pytest.mark.parametrize("options", [[], ["--json"], ["--explain"]])
+def test_a_full_device_is_one_line_and_no_verdict(corpus: Corpus, options: list[str]) -> None:
+    with open("/dev/full", "wb") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "keystead", *corpus.arguments, *options, str(corpus.few)],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    said = "keystead: reading or writing failed: No space left on device\n"
+    assert (ended.returncode, ended.stderr) == (3, said)
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_an_interrupted_run_says_how_far_it_came(corpus: Corpus, options: list[str]) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED, *corpus.arguments, *options, "-"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdin is not None and process.stdout is not None
+        sent = corpus.few.read_text().splitlines(keepends=True)[: MAX_BATCH_LINES + 10]
+        process.stdin.writelines(sent)
+        process.stdin.flush()  # and more may come: the second batch waits for it
+        lines = [process.stdout.readline() for _ in range(MAX_BATCH_LINES)]
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 130 and "Traceback" not in err
+    lines += out.splitlines()
+    if options:
+        *verdicts, last = map(json.loads, lines)
+        assert last["summary"]["interrupted"] is True
+        assert last["summary"]["lines"] == len(verdicts) == MAX_BATCH_LINES
+    else:
+        assert err.startswith(f"interrupted after {MAX_BATCH_LINES:,} lines in ")
+        assert len(lines) == MAX_BATCH_LINES
 
 
 @pytest.mark.parametrize(

@@ -1,19 +1,27 @@
 """The ``keystead`` command.
 
 Every command that answers can answer ``--json``. Exit status: 0 yes, 1 a clean no with its reason,
-2 malformed input or wrong use.
+2 malformed input or wrong use, 3 the answer could not be written, 130 interrupted.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import re
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TextIO
 
-from keystead.cli.output import report_error
+from keystead.cli.output import (
+    EXIT_INTERRUPTED,
+    EXIT_UNFINISHED,
+    EXIT_WRONG_USE,
+    printable,
+    report_error,
+)
 from keystead.errors import KeysteadError, Malformed, Reason
 
 # Name → (module, one line for --help). A command's module is imported only when it runs, so that
@@ -37,9 +45,6 @@ COMMANDS: dict[str, tuple[str, str]] = {
 # Long as our ids are, with a character that no option has.
 _HYPHEN_ID = re.compile(r"-(?=[a-z-]*[A-Z0-9_])(?:[\w-]{15}|[\w-]{21}|[\w-]{42})", re.ASCII)
 
-EXIT_NO = 1
-EXIT_WRONG_USE = 2
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
@@ -58,17 +63,33 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(_ids_last(rest))
     try:
         status: int = module.run(options)
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except KeysteadError as refusal:
         return report_error(refusal, as_json=getattr(options, "json", False))
     except UnicodeEncodeError:
         error = Malformed(Reason.PARAMETER_INVALID, "text that UTF-8 cannot carry")
         return report_error(error, as_json=getattr(options, "json", False))
-    except BrokenPipeError:
-        sys.stderr.close()  # the reader of a pipe has gone: nothing more to say
-        return EXIT_NO
+    except BrokenPipeError:  # the reader of a pipe has gone: nothing more to say
+        _drop_output()
+        return EXIT_UNFINISHED
+    except OSError as error:
+        _drop_output()
+        what = printable(error.strerror or str(error))
+        print(f"keystead: reading or writing failed: {what}", file=sys.stderr)
+        return EXIT_UNFINISHED
     except KeyboardInterrupt:
-        return EXIT_NO
+        return EXIT_INTERRUPTED
     return status
+
+
+def _drop_output() -> None:
+    """What is still buffered has nowhere to go, and Python would try again when it ends."""
+    with suppress(AttributeError, OSError, ValueError):  # closed, or no stream of the system's
+        output = sys.stdout.fileno()
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, output)
+        os.close(null)
 
 
 def _ids_last(arguments: Sequence[str]) -> list[str]:

@@ -11,6 +11,10 @@ from keystead.errors import ConfigurationError, KeysteadError, Malformed
 
 EXIT_NO = 1
 EXIT_WRONG_USE = 2
+# Not every answer was given: the output could not be written, or nobody reads on.
+EXIT_UNFINISHED = 3
+# As shells name an end by SIGINT.
+EXIT_INTERRUPTED = 130
 
 
 def print_json(document: object) -> None:

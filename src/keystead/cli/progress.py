@@ -62,10 +62,13 @@ def _bar(total_bytes: int | None) -> Progress | None:
         from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
     except ImportError:
         return None
+    console = Console(stderr=True)
+    if console.is_dumb_terminal:
+        return None
     columns = (BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[text]}"))
     bar = Progress(
         *columns,
-        console=Console(stderr=True),
+        console=console,
         auto_refresh=False,
         transient=True,
         redirect_stdout=False,  # else what is printed meanwhile would go to the terminal

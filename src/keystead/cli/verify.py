@@ -2,7 +2,8 @@
 
 FILE has a token a line; with --dpop a JSON object a line: token, proof, method, url. Tokens alone
 say that they are genuine and nothing about who sends them. Exit status 0 if every line is good, 1
-if some are not, 2 if there is none or the use is wrong.
+if some are not, 2 if there is none or the use is wrong, 3 if the verdicts could not be written, 130
+after Ctrl-C.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from contextlib import suppress
 from functools import partial
 from typing import BinaryIO, TypeVar
 
-from keystead.cli.output import EXIT_NO, print_json, print_table
+from keystead.cli.output import EXIT_INTERRUPTED, EXIT_NO, print_json, print_table
 from keystead.cli.progress import RunProgress
 from keystead.cli.times import parse_time
 from keystead.cli.verify_lines import (
@@ -148,16 +149,21 @@ def run(options: argparse.Namespace) -> int:
     clock = SystemClock() if options.at is None else _Stopped(parse_time(options.at))
     replay = ReplayMemory(capacity=options.replay_capacity, not_before=0) if options.dpop else None
     verifier = _verifier(options, replay=replay, now=clock.now())
-    stopwatch = Stopwatch()
-    with open_input(options.file) as file:
-        tally = _verify_file(file, verifier, clock=clock, stopwatch=stopwatch, options=options)
-    if not tally.lines:
-        raise Malformed(Reason.PARAMETER_INVALID, "FILE: no line in it")
+    stopwatch, tally = Stopwatch(), Tally()
+    try:
+        with open_input(options.file) as file:
+            _verify_file(file, verifier, tally, clock=clock, stopwatch=stopwatch, options=options)
+    except KeyboardInterrupt:
+        tally.interrupted = True
+    if not tally.lines and not tally.interrupted:
+        raise Malformed(Reason.PARAMETER_INVALID, f"{options.file}: no line in it")
     seconds = stopwatch.seconds()
     if options.json:
         print(summary_json(tally, seconds=seconds, replay=replay), flush=True)
     elif sys.stderr is not None:  # closed, print would take standard output for it
         print(summary_text(tally, seconds=seconds, replay=replay), file=sys.stderr)
+    if tally.interrupted:
+        return EXIT_INTERRUPTED
     return 0 if tally.ok == tally.lines else EXIT_NO
 
 
@@ -180,23 +186,27 @@ def _judged(result: BatchResult, index: int) -> Judged:
 def _verify_file(
     file: BinaryIO,
     verifier: Verifier,
+    tally: Tally,
     *,
     clock: Clock,
     stopwatch: Stopwatch,
     options: argparse.Namespace,
-) -> Tally:
-    lines = Lines(file, max_bytes=MAX_REQUEST_BYTES if options.dpop else MAX_TOKEN_BYTES)
-    tally = Tally()
+) -> None:
+    lines = Lines(
+        file,
+        name=options.file,
+        max_bytes=MAX_REQUEST_BYTES if options.dpop else MAX_TOKEN_BYTES,
+    )
     progress = RunProgress(total_bytes=_size_bytes(file), stopwatch=stopwatch)
     try:
         for batch in batches(lines):
             verdicts = _judge(batch, verifier, now=clock.now(), options=options)
-            _write(verdicts, first_line=tally.lines + 1, as_json=options.json)
+            first_line = tally.lines + 1
             tally.add(verdicts)
+            _write(verdicts, first_line=first_line, as_json=options.json)
             progress.show(lines=tally.lines, bytes_read=lines.bytes_read)
     finally:
         progress.close()
-    return tally
 
 
 def _judge(
@@ -229,7 +239,11 @@ def _write(verdicts: Sequence[Judged], *, first_line: int, as_json: bool) -> Non
         shown = [verdict_json(first_line + i, verdict) for i, verdict in enumerate(verdicts)]
     else:
         shown = [verdict_text(verdict) for verdict in verdicts]
-    print("\n".join(shown), flush=True)
+    try:
+        print("\n".join(shown), flush=True)
+    except KeyboardInterrupt:
+        print()  # perhaps in the middle of a line, and the summary has one of its own
+        raise
 
 
 class _Stopped:

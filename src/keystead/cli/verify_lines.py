@@ -36,19 +36,20 @@ def open_input(name: str) -> AbstractContextManager[BinaryIO]:
     """The file, or for ``-`` standard input, which stays open. Raises Malformed."""
     if name == "-":
         if sys.stdin is None:
-            raise Malformed(Reason.PARAMETER_INVALID, "FILE: standard input is closed")
+            raise Malformed(Reason.PARAMETER_INVALID, "-: standard input is closed")
         return nullcontext(sys.stdin.buffer)
     try:
         return Path(name).open("rb", buffering=_BUFFER_BYTES)
     except (OSError, ValueError) as error:
-        raise _unreadable(error) from None
+        raise _unreadable(name, error) from None
 
 
 class Lines:
     """The lines of ``file`` without their ends; None for one of more than ``max_bytes``."""
 
-    def __init__(self, file: BinaryIO, *, max_bytes: int) -> None:
+    def __init__(self, file: BinaryIO, *, name: str, max_bytes: int) -> None:
         self._file = file
+        self._name = name
         self._max_bytes = max_bytes
         self.bytes_read = 0
         """So far, line ends and skipped lines included."""
@@ -71,7 +72,7 @@ class Lines:
         try:
             data = self._file.readline(limit)
         except OSError as error:
-            raise _unreadable(error) from None
+            raise _unreadable(self._name, error) from None
         self.bytes_read += len(data)
         return data
 
@@ -118,6 +119,6 @@ def parse_request(line: bytes | None) -> RequestToVerify:
     )
 
 
-def _unreadable(error: Exception) -> Malformed:
+def _unreadable(name: str, error: Exception) -> Malformed:
     detail = getattr(error, "strerror", None) or str(error)
-    return Malformed(Reason.PARAMETER_INVALID, f"FILE: {detail}")
+    return Malformed(Reason.PARAMETER_INVALID, f"{name}: {detail}")

@@ -23,6 +23,7 @@ class Tally:
 
     lines: int = 0
     ok: int = 0
+    interrupted: bool = False
     reasons: Counter[Reason] = field(default_factory=Counter)
 
     def add(self, verdicts: Sequence[Judged]) -> None:
@@ -61,7 +62,10 @@ def summary_text(tally: Tally, *, seconds: float, replay: ReplayMemory | None) -
     rows = [("ok", tally.ok), *((reason.value, n) for reason, n in tally.reasons.most_common())]
     name_width = max(len(name) for name, _ in rows)
     count_width = max(len(f"{count:,}") for _, count in rows)
-    lines = [f"{tally.lines:,} lines in {seconds:.1f} s, {_rate(tally, seconds):,} a second"]
+    what = f"{tally.lines:,} line{'' if tally.lines == 1 else 's'}"
+    if tally.interrupted:
+        what = f"interrupted after {what}"
+    lines = [f"{what} in {seconds:.1f} s, {_rate(tally, seconds):,} a second"]
     lines += [f"{name.ljust(name_width)}  {count:>{count_width},}" for name, count in rows]
     if replay is not None and _was_full(tally):
         lines.append(f"the replay memory was full at {len(replay):,}: see --replay-capacity")
@@ -74,6 +78,7 @@ def summary_json(tally: Tally, *, seconds: float, replay: ReplayMemory | None) -
         "lines": tally.lines,
         "ok": tally.ok,
         "refused": tally.lines - tally.ok,
+        "interrupted": tally.interrupted,
         "reasons": {reason.value: count for reason, count in tally.reasons.most_common()},
         "seconds": round(seconds, 3),
         "per_second": _rate(tally, seconds),

@@ -3,6 +3,7 @@
 import argparse
 import importlib
 import json
+import os
 import subprocess
 import sys
 
@@ -125,7 +126,7 @@ def test_an_interrupt_ends_quietly(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command(monkeypatch, KeyboardInterrupt())
-    assert main(["hosts"]) == 1
+    assert main(["hosts"]) == 130
     assert capsys.readouterr() == ("", "")
 
 
@@ -147,21 +148,45 @@ def test_control_characters_of_an_error_are_shown_and_not_sent(
     assert "\x1b" not in text and "\u202e" not in text and "\x9b" not in text
 
 
-def test_a_reader_that_goes_away_is_no_error() -> None:
-    script = (
-        "import sys\n"
-        "from keystead import cli\n"
-        "class Gone:\n"
-        "    def add_arguments(self, parser): pass\n"
-        "    def run(self, options):\n"
-        "        raise BrokenPipeError\n"
-        "cli.importlib.import_module = lambda name: Gone()\n"
-        "sys.exit(cli.main(['hosts']))\n"
-    )
-    ended = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False
-    )
-    assert (ended.returncode, ended.stdout, ended.stderr) == (1, "", "")
+SAYS_MUCH = (
+    "import sys\n"
+    "from keystead import cli\n"
+    "class Much:\n"
+    "    def add_arguments(self, parser): pass\n"
+    "    def run(self, options):\n"
+    "        print('much')\n"
+    "        return 0\n"
+    "cli.importlib.import_module = lambda name: Much()\n"
+    "sys.exit(cli.main(['hosts']))\n"
+)
+
+
+def test_a_reader_that_goes_away_is_told_nothing() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "wb") as gone:
+        ended = subprocess.run(
+            [sys.executable, "-c", SAYS_MUCH],
+            stdout=gone,
+            stderr=subprocess.PIPE,
+            timeout=60,
+            check=False,
+        )
+    assert (ended.returncode, ended.stderr) == (3, b"")
+
+
+def test_an_answer_that_cannot_be_written_is_one_line_and_a_status_of_its_own() -> None:
+    with open("/dev/full", "wb") as full:
+        ended = subprocess.run(
+            [sys.executable, "-c", SAYS_MUCH],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    said = "keystead: reading or writing failed: No space left on device\n"
+    assert (ended.returncode, ended.stderr) == (3, said)
 
 
 def test_help_and_verify_issuer_need_no_grpc() -> None:

@@ -161,7 +161,8 @@ def test_json_is_an_object_a_line_and_the_summary_last(verify: Shell) -> None:
     assert bad == {"line": 2, "ok": False, "reason": "expired", "step": 8, "proof_step": None}
     assert last.keys() == {"summary"}
     assert last["summary"].keys() == {
-        *("lines", "ok", "refused", "reasons", "seconds", "per_second", "replay_memory")
+        *("lines", "ok", "refused", "interrupted", "reasons"),
+        *("seconds", "per_second", "replay_memory"),
     }
     assert last["summary"]["reasons"] == {"expired": 1}
 
@@ -215,6 +216,35 @@ def test_whole_requests_with_their_proofs(verify: Shell) -> None:
         "malformed",
         "too_large",
     ]
+
+
+def test_batches_in_which_no_line_is_a_request_have_verdicts_too(
+    verify: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verify_lines, "MAX_BATCH_LINES", 3)
+    lines = [*sent({}), "", token(), *["garbage"] * 4, "{}", *sent({})]
+    assert verify(lines, "--dpop") == (1, ["ok", *["malformed"] * 7, "ok"])
+    assert verify([token()], "--dpop") == (1, ["malformed"])
+
+
+@pytest.mark.parametrize(
+    ("document", "said"),
+    [
+        ("not JSON", "not JSON"),
+        ("{}", "keys is missing"),
+        (json.dumps(jwks()["keys"][0]), "keys is missing"),
+        (json.dumps({"keys": jwks()["keys"] * 2}), "two keys with one kid"),
+        (json.dumps({"keys": [{**jwks()["keys"][0], "d": "A" * 43}]}), "private_key_member"),
+        ('{"keys": []}', "no key that verifies"),
+    ],
+)
+def test_a_key_set_that_cannot_be_used_is_wrong_use_and_named(
+    document: str, said: str, verify: Shell, tmp_path: Path
+) -> None:
+    path = tmp_path / "bad.json"
+    path.write_text(document)
+    assert verify([token()], jwks=str(path)) == (2, [])
+    assert f"jwks: {path}" in verify.err and said in verify.err and verify.err.count("\n") == 1
 
 
 def test_a_proof_is_remembered_from_batch_to_batch(
@@ -314,6 +344,7 @@ def test_a_file_without_a_line_is_no_proof_of_anything(verify: Shell) -> None:
         ["--algorithm", "HS256"],
         ["--algorithm", "none"],
         ["--minimum-aal", "4"],
+        ["--max-age", "-1"],
         ["--scope", ""],
         ["--leeway", "61"],
         ["--max-lifetime", "0"],

@@ -25,7 +25,7 @@ REQUEST = {"token": "a.b.c", "proof": "d.e.f", "method": "GET", "url": "https://
 
 
 def lines(data: bytes, *, max_bytes: int = 8) -> list[bytes | None]:
-    return list(Lines(io.BytesIO(data), max_bytes=max_bytes))
+    return list(Lines(io.BytesIO(data), name="-", max_bytes=max_bytes))
 
 
 def encoded(**changes: object) -> bytes:
@@ -89,7 +89,7 @@ class Endless(io.RawIOBase):
 
 def test_a_huge_line_is_skipped_without_being_held() -> None:
     file = Endless()
-    reader = Lines(file, max_bytes=100)  # type: ignore[arg-type]
+    reader = Lines(file, name="-", max_bytes=100)  # type: ignore[arg-type]
     assert list(reader) == [None]
     assert file.most == 1 << 16
     assert reader.bytes_read == (64 << 20) + 1
@@ -100,7 +100,7 @@ def test_a_file_that_cannot_be_read_on_is_wrong_use() -> None:
         def readline(self, size: int | None = -1, /) -> bytes:
             raise OSError(5, "Input/output error")
 
-    error = refusal(lambda: list(Lines(Broken(), max_bytes=8)))
+    error = refusal(lambda: list(Lines(Broken(), name="tokens", max_bytes=8)))
     assert error.reason is Reason.PARAMETER_INVALID and "Input/output error" in error.detail
 
 

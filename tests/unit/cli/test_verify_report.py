@@ -102,6 +102,7 @@ def test_the_summary_has_the_counts_and_the_rate() -> None:
             "lines": 2_001,
             "ok": 2_000,
             "refused": 1,
+            "interrupted": False,
             "reasons": {"expired": 1},
             "seconds": 0.5,
             "per_second": 4_002,
