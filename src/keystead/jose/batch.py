@@ -60,25 +60,33 @@ def verify_signatures(
 
     ``keys`` is one public JWK for all items, or one for each; a key that recurs is built once.
     ``messages`` are unhashed, ``signatures`` as JWS spells them (RFC 7518 §3: r ‖ s for ES256).
-    A key that does not suit the algorithm, or a signature of the wrong length, makes its item 0.
+    A key that does not suit the algorithm, a private key or a key set in the place of a key, or a
+    signature of the wrong length, makes its item 0: whoever sent it must not end the batch.
     At most ``threads`` threads work, the calling one included, and none outlives the call. Any
     number of threads may call at once, ``asyncio.to_thread`` among them. In the main thread Ctrl-C
     ends a long call as it ends other Python.
 
     Raises TokenRejected (``algorithm_not_allowed``) for an algorithm that is not in
     :func:`capabilities`; TypeError for anything but ``bytes`` and mappings; ValueError for unequal
-    lengths, more than ``MAX_BATCH`` items, or ``threads`` outside 1..``MAX_THREADS``.
+    lengths, more than ``MAX_BATCH`` items, or ``threads`` that is no integer in 1..``MAX_THREADS``.
     """
     name = _engine_name(algorithm)
-    if not 1 <= threads <= MAX_THREADS:
-        raise ValueError(f"threads must be 1 to {MAX_THREADS}")
-    message_items, signature_items = _snapshot(messages), _snapshot(signatures)
+    check_threads(threads)
+    message_items = _snapshot("messages", messages)
+    signature_items = _snapshot("signatures", signatures)
     if len(message_items) > MAX_BATCH:
         raise ValueError(f"more than {MAX_BATCH} items in one batch")
+    if len(signature_items) != len(message_items):
+        raise ValueError(f"{len(message_items)} messages and {len(signature_items)} signatures")
     table, key_of = _key_table(keys, name, count=len(message_items))
-    return _native.verify_batch(
-        _native.ALGORITHMS[name], table, key_of, message_items, signature_items, threads
-    )
+    try:
+        return _native.verify_batch(
+            _native.ALGORITHMS[name], table, key_of, message_items, signature_items, threads
+        )
+    except TypeError:  # C looks at all of them anyway; here is time to say which one it was
+        _check_bytes("messages", message_items)
+        _check_bytes("signatures", signature_items)
+        raise
 
 
 def verify_signature(
@@ -170,18 +178,31 @@ def _capability(name: str, number: int) -> Capability:
     )
 
 
+def check_threads(threads: int) -> None:
+    """Raise ValueError unless a batch can be worked by that many threads."""
+    if type(threads) is not int or not 1 <= threads <= MAX_THREADS:
+        raise ValueError(f"threads is 1 to {MAX_THREADS}, not {threads!r}")
+
+
 def _engine_name(algorithm: str) -> str:
     name = _ENGINE_NAME.get(algorithm)
     if name is None:
-        raise TokenRejected(Reason.ALGORITHM_NOT_ALLOWED, "no such algorithm in the engine")
+        known = ", ".join(_ENGINE_NAME)
+        raise TokenRejected(Reason.ALGORITHM_NOT_ALLOWED, f"the engine has {known}")
     return name
 
 
-def _snapshot(items: Sequence[bytes]) -> tuple[bytes, ...]:
+def _snapshot(name: str, items: Sequence[bytes]) -> tuple[bytes, ...]:
     """A tuple, which no other thread can change while C reads what it holds."""
     if isinstance(items, (str, bytes, bytearray, memoryview)):
-        raise TypeError("a sequence of bytes objects is expected")
+        raise TypeError(f"{name} is a sequence of bytes objects, not one of {type(items).__name__}")
     return tuple(items)
+
+
+def _check_bytes(name: str, items: tuple[bytes, ...]) -> None:
+    for index, item in enumerate(items):
+        if type(item) is not bytes:
+            raise TypeError(f"{name}[{index}] is bytes, not {type(item).__name__}")
 
 
 def _key_table(
@@ -192,9 +213,12 @@ def _key_table(
     if isinstance(keys, PublicJwk | Mapping):
         table, _ = _native.key_table(number, _POINTS.get(name), (keys,), read)
         return table, (0,) * count
+    given: object = keys  # whatever the annotation says
+    if isinstance(given, str | bytes) or not hasattr(given, "__iter__"):
+        raise TypeError(f"keys is a JWK or a sequence of them, not {type(keys).__name__}")
     held = tuple(keys)
     if len(held) != count:
-        raise ValueError("messages, signatures and keys must be equally many")
+        raise ValueError(f"{count} messages and {len(held)} keys")
     return _native.key_table(number, _POINTS.get(name), held, read)
 
 
