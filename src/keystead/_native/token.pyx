@@ -174,15 +174,17 @@ cdef class TokenBatch:
         self._read_requests(requests)
         cdef size_t first = 0
         cdef size_t last
-        cdef ks_status status = KS_OK
+        cdef ks_status status
         self._enter()
         try:
-            while first < self.count and status == KS_OK:
+            while True:  # once for a batch of none, too: steps in order are what C asks for
                 last = min(first + PROOF_SLICE, self.count)
                 with nogil:
                     status = ks_tokens_prove(self.batch, self.requests, first, last, threads)
                 PyErr_CheckSignals()
                 first = last
+                if first == self.count or status != KS_OK:
+                    break
         finally:
             self.busy = False
         _raise_status(status)

@@ -8,8 +8,10 @@ proof's ``ath`` without the GIL. Python finds the issuer's keys, asks what only 
 from __future__ import annotations
 
 import logging
+import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TypeAlias, TypeVar
+from dataclasses import replace
+from typing import NoReturn, TypeAlias, TypeVar
 
 from keystead._native import token as _native
 from keystead.codec.json import JSON
@@ -58,7 +60,9 @@ class BatchResult:
     """One verdict an item, in the order of the input.
 
     ``ok`` holds one byte an item, 1 where it passed. ``result[i]`` is the ``VerifiedToken``, or
-    raises what ``verify_request`` raises. Objects are made when they are asked for.
+    raises what ``verify_request`` raises; so a loop over the result ends at the first bad item, and
+    one over ``verdicts()`` does not. An index is one integer. Objects are made when they are asked
+    for, and stay in their process.
     """
 
     __slots__ = ("_batch", "_errors", "_explain", "ok")
@@ -84,16 +88,20 @@ class BatchResult:
     def __len__(self) -> int:
         return len(self.ok)
 
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a BatchResult stays in its process: send its ok, reasons or claims")
+
     def __getitem__(self, index: int) -> VerifiedToken:
+        index = self._at(index)
         if self.ok[index]:
             return verified_token(self.claims(index))
         raise self._detailed(index)
 
     def reason(self, index: int) -> Reason | None:
         """Why an item was refused; None where it was not."""
+        index = self._at(index)
         if self.ok[index]:
             return None
-        index = range(len(self.ok))[index]
         error = self._errors.get(index)
         return _REASONS[self._batch.refusal(index)[1]] if error is None else error.reason
 
@@ -103,15 +111,16 @@ class BatchResult:
 
     def payload(self, index: int) -> bytes:
         """The claims of an item that passed, as the JSON that was signed."""
+        index = self._at(index)
         if not self.ok[index]:
             raise self._detailed(index)
-        return self._batch.payload(range(len(self.ok))[index])
+        return self._batch.payload(index)
 
     def error(self, index: int) -> KeysteadError | None:
         """What ``result[index]`` raises but for its detail; None where it does not raise."""
+        index = self._at(index)
         if self.ok[index]:
             return None
-        index = range(len(self.ok))[index]
         error = self._errors.get(index)
         return _error_of(self._batch, index) if error is None else error
 
@@ -121,8 +130,11 @@ class BatchResult:
             self[index] if good else self._detailed(index) for index, good in enumerate(self.ok)
         )
 
+    def _at(self, index: int) -> int:
+        """The same item's index from the beginning. Raises IndexError, or TypeError for a slice."""
+        return range(len(self.ok))[operator.index(index)]
+
     def _detailed(self, index: int) -> KeysteadError:
-        index = range(len(self.ok))[index]
         error = self._errors.get(index)
         return self._explain.error(index) if error is None else error.with_traceback(None)
 
@@ -131,6 +143,7 @@ def check_batch(
     checks: Checks, tokens: Sequence[str], *, now: int, threads: int
 ) -> Waiting[BatchResult]:
     """Steps 1 to 19 of many tokens."""
+    engine.check_threads(threads)
     items, none = _bounded(tokens), frozenset[str]()
     batch, errors = yield from _verified(checks, items, none, now=now, threads=threads)
     return BatchResult(batch, errors, _Explanation(batch, checks, items, None, none, now))
@@ -140,16 +153,20 @@ def check_request_batch(
     checks: Checks, requests: Sequence[RequestToVerify], *, now: int, threads: int
 ) -> Waiting[BatchResult]:
     """All steps of many requests, replay inside the batch included."""
+    engine.check_threads(threads)
     return _check_requests(checks, _bounded(requests), frozenset(), now=now, threads=threads)
 
 
 def check_request(
-    checks: Checks, request: RequestToVerify, *, now: int, scopes: Iterable[str]
+    checks: Checks, request: RequestToVerify, *, now: int, scopes: Iterable[str], explain: bool
 ) -> Waiting[VerifiedToken]:
     """All steps of one request, which needs these scopes too. What a replay store or a nonce source
     of somebody's making raises goes to the caller."""
     added = frozenset(scopes)
     result = yield from _check_requests(checks, (request,), added, now=now, threads=1, alone=True)
+    error = None if explain else result.error(0)
+    if error is not None:
+        raise error
     return result[0]
 
 
@@ -163,14 +180,27 @@ def _check_requests(
     alone: bool = False,
 ) -> Waiting[BatchResult]:
     tokens = [request.token for request in items]
+    if checks.nonces is not None:  # Python reads the nonce: of the proof that C has looked at
+        items = tuple(map(_settled, items))
     batch, errors = yield from _verified(checks, tokens, scopes, now=now, threads=threads)
     batch.prove(items, threads=threads)
     _finish(checks, batch, items, errors, now=now, alone=alone)
     return BatchResult(batch, errors, _Explanation(batch, checks, tokens, items, scopes, now))
 
 
+def _settled(request: RequestToVerify) -> RequestToVerify:
+    """The same request, whose proofs nobody else can change meanwhile."""
+    if not isinstance(request.proof, list | tuple):
+        return request
+    return replace(request, proof=tuple(request.proof))
+
+
 class _Explanation:
-    """The error of an item that the engine refused, with the readable path's detail."""
+    """The error of an item that the engine refused, with the readable path's detail.
+
+    What nobody signed is read no further than to what the engine refused in it, and nobody is asked
+    for anything: no keys, no status lists, no nonces, no memory.
+    """
 
     __slots__ = ("_batch", "_checks", "_now", "_requests", "_scopes", "_tokens")
 
@@ -193,7 +223,7 @@ class _Explanation:
     def error(self, index: int) -> KeysteadError:
         error = _error_of(self._batch, index)
         try:
-            self._check_again(index)
+            self._check_again(index, _stage(error))
         except KeysteadError as found:
             if _outcome(found) == _outcome(error):
                 return _bare(found)
@@ -202,18 +232,35 @@ class _Explanation:
             _log.debug("event=unreadable in=batch", exc_info=True)
         return error
 
-    def _check_again(self, index: int) -> None:
-        """Every step but the keys, the signatures and what is remembered."""
+    def _check_again(self, index: int, stage: Step | None) -> None:
+        """Every step up to ``stage``, where the engine refused the item."""
+        if stage in _NOT_EXPLAINED:
+            return
         checks, now = self._checks, self._now
         payload = checks.decode(self._tokens[index]).payload
-        checked = checks.check_payload(payload, now=now, scopes=self._scopes)
-        token = checks.check_status(checked, now=now)
-        if self._requests is None:
+        if stage in (Step.TYPE, Step.ALGORITHM):
+            return
+        # The engine reads a payload once its signature is good; so does this.
+        token = checks.check_payload(payload, now=now, scopes=self._scopes).token
+        if self._requests is None or stage not in (Step.CONFIRMATION, Step.PROOF):
             return
         request = self._requests[index]
         opened = checks.open_proof(token, request)
         if opened is not None:
-            checks.check_proof(opened, token, request, now=now)
+            checks.check_proof(opened, token, request, None, now=now)
+
+
+# Nothing more is to be said of these: the reason says it.
+_NOT_EXPLAINED = (None, Step.KEY, Step.SIGNATURE, Step.REPLAY)
+
+
+def _stage(error: KeysteadError) -> Step | None:
+    """The verifier's step; that of a proof is a number in the list of RFC 9449 §4.3."""
+    if error.step is None:
+        return None
+    if isinstance(error, ProofRejected) and error.step < Step.PROOF:
+        return Step.PROOF
+    return Step(error.step)
 
 
 # --- steps 1 to 19 ------------------------------------------------------------------------------
@@ -353,14 +400,13 @@ def _outcome(error: KeysteadError) -> tuple[type, Reason, int | None]:
     return type(error), error.reason, error.step
 
 
-def _text(kid: bytes | None) -> str | None:
-    return None if kid is None else kid.decode("utf-8")
-
-
 def _bounded(items: Sequence[_A]) -> tuple[_A, ...]:
-    if len(items) > MAX_BATCH:
+    if isinstance(items, (str, bytes)):  # a sequence of its letters, which nobody ever means
+        raise TypeError("a batch is a sequence of tokens or requests, not one of them")
+    held = tuple(items) if len(items) <= MAX_BATCH else ()
+    if len(items) > MAX_BATCH or len(held) > MAX_BATCH:  # another thread may have added some
         raise Refused(Reason.LIMIT_EXCEEDED, f"a batch of more than {MAX_BATCH}")
-    return tuple(items)
+    return held
 
 
 def _bare(error: KeysteadError) -> KeysteadError:

@@ -89,7 +89,8 @@ class Checks:
         opened = self.open_proof(token, request)
         if opened is not None:
             check_proof_signature(opened)
-            proof = self.check_proof(opened, token, request, now=now)
+            nonce = self._nonce_check(now)
+            proof = self.check_proof(opened, token, request, nonce, now=now)
             self.remember(proof.jkt, proof.jti, proof.issued_at, now=now)
         return token
 
@@ -157,7 +158,13 @@ class Checks:
             raise
 
     def check_proof(
-        self, opened: OpenedProof, token: VerifiedToken, request: RequestToVerify, *, now: int
+        self,
+        opened: OpenedProof,
+        token: VerifiedToken,
+        request: RequestToVerify,
+        nonce: NonceCheck | None,
+        *,
+        now: int,
     ) -> Proof:
         """The rest of step 20, of a proof whose signature was checked."""
         try:
@@ -168,7 +175,7 @@ class Checks:
                 now=now,
                 access_token=request.token,
                 expected_jkt=token.jkt,
-                nonce=self._nonce_check(now),
+                nonce=nonce,
                 max_age_s=self.proof_max_age_s,
                 leeway_s=self.rules.leeway_s,
             )
@@ -200,6 +207,10 @@ def check_signature(token: KeyedToken) -> None:
 
 
 def _decode(token: str) -> CompactJws:
+    if not isinstance(token, str):
+        raise Malformed(
+            Reason.MALFORMED, f"a token is a str, not {type(token).__name__}", step=Step.DECODE
+        )
     try:
         return parse_compact(token, max_bytes=MAX_TOKEN_BYTES)
     except KeysteadError as error:

@@ -55,6 +55,7 @@ class Door:
                 presented.url,
                 now=self._clock.now(),
                 scopes=presented.scopes,
+                explain=False,  # the log has no detail, and strangers shall not make us look twice
             )
         except KeysteadError as error:
             return self._refused(presented, error)
@@ -72,6 +73,7 @@ class Door:
                 presented.url,
                 now=self._clock.now(),
                 scopes=presented.scopes,
+                explain=False,  # the log has no detail, and strangers shall not make us look twice
             )
         except KeysteadError as error:
             return self._refused(presented, error)

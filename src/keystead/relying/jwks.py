@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Protocol
 
 from keystead.codec.json import JSON
-from keystead.errors import ConfigurationError, Reason, TokenRejected, Unavailable
+from keystead.errors import ConfigurationError, Malformed, Reason, TokenRejected, Unavailable
 from keystead.jose.jwk import MAX_SET_BYTES, JwkSet, PublicJwk, parse_set
 from keystead.relying.refreshed import Refreshed
 from keystead.relying.steps import Step
@@ -130,7 +130,8 @@ def jwks_source(
 ) -> JwksSource:
     """The source that ``jwks`` means: a key set, a URL, a file's path, or a source as it is.
 
-    A file or key set that cannot be used raises at once; a URL is fetched when first needed.
+    A file or key set that cannot be used raises ``ConfigurationError`` at once; a URL is fetched
+    when first needed.
     """
     if isinstance(jwks, Mapping):
         return StaticJwks(jwks)
@@ -146,7 +147,7 @@ def jwks_source(
         return CachedJwks(fetcher(jwks, kind, timeout_s=timeout_s), timeout_s=timeout_s)
     if isinstance(jwks, str | Path):
         path = Path(jwks)
-        _usable_set(_read(path))
+        _usable_set(_read(path), name=f"jwks: {path}")
         return CachedJwks(lambda: _read(path), timeout_s=timeout_s)
     return jwks
 
@@ -159,10 +160,15 @@ def _read(path: Path) -> bytes:
         raise ConfigurationError(detail=f"jwks: {error}") from error
 
 
-def _usable_set(jwks: bytes | Mapping[str, JSON]) -> JwkSet:
-    keys = parse_set(jwks)
+def _usable_set(jwks: bytes | Mapping[str, JSON], *, name: str = "jwks") -> JwkSet:
+    try:
+        keys = parse_set(jwks)
+    except (Malformed, TokenRejected) as error:
+        raise ConfigurationError(
+            detail=f'{name} is no set of public keys, {{"keys": [...]}}: {error}'
+        ) from None
     if not any(key.kid is not None for key in keys):
-        raise ConfigurationError(detail="jwks: no key that verifies signatures and has a kid")
+        raise ConfigurationError(detail=f"{name}: no key that verifies signatures and has a kid")
     return keys
 
 

@@ -13,6 +13,7 @@ from threading import Lock, Thread
 from typing import Generic, TypeVar
 
 from keystead.errors import KeysteadError
+from keystead.relying.forks import start_anew_in_children
 
 T = TypeVar("T")
 
@@ -40,11 +41,16 @@ class Refreshed(Generic[T]):
         self._read = read
         self._name = name
         self._interval_s = interval_s
-        self._lock = Lock()
         self._tried_at: int | None = None
-        self._under_way: Future[None] | None = None
         self.last: Reading[T] | None = None
         self.last_error = "nothing fetched yet"
+        self.start_anew()
+        start_anew_in_children(self)
+
+    def start_anew(self) -> None:
+        """See :class:`keystead.relying.forks.Forked`. What was read stays."""
+        self._lock = Lock()
+        self._under_way: Future[None] | None = None
 
     def start(self, now: int) -> Future[None] | None:
         """The reading that is under way, begun now unless the last try is too recent.
@@ -58,7 +64,11 @@ class Refreshed(Generic[T]):
                 return None
             self._tried_at = now
             self._under_way = future = Future[None]()
-        Thread(target=self._run, args=(future, now), name=self._name, daemon=True).start()
+        try:
+            Thread(target=self._run, args=(future, now), name=self._name, daemon=True).start()
+        except RuntimeError as error:  # no more threads, or the interpreter is ending
+            self.last_error = f"no thread to fetch in: {error}"
+            self._end(future)
         return future
 
     def _run(self, future: Future[None], now: int) -> None:
@@ -70,6 +80,9 @@ class Refreshed(Generic[T]):
             self.last_error = f"defect: {error!r}"
             raise
         finally:
-            with self._lock:
-                self._under_way = None
-            future.set_result(None)
+            self._end(future)
+
+    def _end(self, future: Future[None]) -> None:
+        with self._lock:
+            self._under_way = None
+        future.set_result(None)

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from keystead._native import replay as native
 from keystead._native.replay import ReplayTable
+from keystead.codec.json import MAX_INTEGER
 from keystead.errors import ConfigurationError, ProofRejected, Reason, Replayed, Unavailable
 from keystead.relying.steps import Step
 
@@ -42,18 +43,33 @@ class ReplayMemory:
     ``capacity`` bounds how many proofs it holds; when that many are inside their windows, new ones
     are refused until the oldest expire. ``not_before`` is when it started, in Unix seconds: a
     proof that could have been accepted before, perhaps by the process that ran here before,
-    is refused. Give 0 only where nothing ran before.
+    is refused. Give 0 only where nothing ran before. Verifiers that share a memory have the same
+    ``proof_max_age_s`` and ``leeway_s``: a proof is forgotten when the one that saw it would refuse
+    it for its age, and must be too old for all of them then.
     """
 
     def __init__(self, *, capacity: int = DEFAULT_CAPACITY, not_before: int) -> None:
-        if not 1 <= capacity <= MAX_CAPACITY:
+        if type(capacity) is not int or not 1 <= capacity <= MAX_CAPACITY:
             raise ConfigurationError(detail=f"capacity is 1 to {MAX_CAPACITY}, not {capacity!r}")
+        if type(not_before) is not int or abs(not_before) > MAX_INTEGER:
+            raise ConfigurationError(detail=f"not_before is Unix seconds, not {not_before!r}")
         self._capacity = capacity
+        self._ages: tuple[int, int] | None = None
         self.table = ReplayTable(capacity=capacity, not_before=not_before)
         """The native table: what a batch of the engine remembers its proofs in, without the GIL."""
 
     def __len__(self) -> int:
         return len(self.table)
+
+    def share(self, *, proof_max_age_s: int, leeway_s: int) -> None:
+        """Serve verifiers of these settings. Raises ConfigurationError where it serves others."""
+        ages = (proof_max_age_s, leeway_s)
+        if self._ages not in (None, ages):
+            raise ConfigurationError(
+                detail="replay: verifiers that share a memory have the same proof_max_age_s and"
+                f" leeway_s, here {self._ages} and {ages}"
+            )
+        self._ages = ages
 
     def refuse_before(self, time: int) -> None:
         """Move ``not_before`` forward to ``time``; it never moves back."""

@@ -102,10 +102,21 @@ def check_resident(
 def check_configured(requirements: Requirements) -> None:
     """Refuse, at start-up, requirements that no token could ever be held against."""
     aal = requirements.minimum_aal
-    if aal is not None and not 1 <= aal <= 3:
+    if aal is not None and (type(aal) is not int or not 1 <= aal <= 3):
         raise ConfigurationError(detail=f"minimum_aal is 1 to 3, not {aal!r}")
+    max_age_s = requirements.max_authentication_age_s
+    if max_age_s is not None and (type(max_age_s) is not int or max_age_s < 0):
+        raise ConfigurationError(
+            detail=f"max_authentication_age_s is 0 or more seconds, not {max_age_s!r}"
+        )
     residency = requirements.residency
-    if residency is not None and not (residency.protections and residency.freshness):
+    if residency is None:
+        return
+    if not isinstance(residency, ResidencyRequirement):
+        raise ConfigurationError(
+            detail=f"require_residency is a ResidencyRequirement, not {residency!r}"
+        )
+    if not (residency.protections and residency.freshness):
         raise ConfigurationError(detail="require_residency allows nothing at all")
 
 

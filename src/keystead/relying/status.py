@@ -21,6 +21,7 @@ from typing import Protocol
 
 from keystead.errors import ConfigurationError, Reason, TokenRejected, Unavailable
 from keystead.jose.jwk import PublicJwk
+from keystead.relying.forks import start_anew_in_children
 from keystead.relying.jwks import DEFAULT_TIMEOUT_S, JwksSource
 from keystead.relying.refreshed import Refreshed
 from keystead.relying.status_list import (
@@ -38,6 +39,9 @@ DEFAULT_MAX_STALE_S = 120
 RETRY_INTERVAL_S = 5
 # Lists that are kept, a megabyte each at most; beyond, the one that nobody asked for longest goes.
 MAX_LISTS = 64
+
+# Lists whose last time of issue is known, kept or not: an older one must not come after a newer.
+MAX_TIMES = 4_096
 
 # Below the URL that was configured: plain segments, so that no ".." leads out of it.
 _BELOW = re.compile(r"(?:[A-Za-z0-9_~-][A-Za-z0-9._~-]*(?:/(?!$)|$))*")
@@ -100,13 +104,22 @@ class CachedStatusLists:
         self._rules = rules
         self._admits = admits
         self._max_stale_s = max_stale_s
-        self._lock = Lock()
         self._lists: OrderedDict[str, Refreshed[StatusList]] = OrderedDict()
+        self._issued_at: OrderedDict[str, int] = OrderedDict()
+        self.start_anew()
+        start_anew_in_children(self)
+
+    def start_anew(self) -> None:
+        """See :class:`keystead.relying.forks.Forked`. What was read stays."""
+        self._lock = Lock()
 
     def find(self, uri: str, *, now: int) -> StatusList:
         """See :meth:`StatusSource.find`."""
         self._check_admitted(uri)
-        kept = self._kept(uri)
+        with self._lock:
+            kept = self._lists.get(uri)
+        if kept is None:
+            raise status_unavailable("nobody asked for it")
         last = kept.last
         if last is None or last.age_s(now) > _fresh_for_s(last.value) + self._max_stale_s:
             raise status_unavailable(kept.last_error)
@@ -146,14 +159,11 @@ class CachedStatusLists:
             return kept
 
     def _reading(self, uri: str) -> Refreshed[StatusList]:
-        kept: Refreshed[StatusList] = Refreshed(
-            lambda now: self._read(uri, kept, now),
-            name="keystead-status",
-            interval_s=RETRY_INTERVAL_S,
+        return Refreshed(
+            lambda now: self._read(uri, now), name="keystead-status", interval_s=RETRY_INTERVAL_S
         )
-        return kept
 
-    def _read(self, uri: str, kept: Refreshed[StatusList], now: int) -> StatusList:
+    def _read(self, uri: str, now: int) -> StatusList:
         rules = self._rules
         found = verify_status_list(
             self._fetch(uri),
@@ -164,10 +174,17 @@ class CachedStatusLists:
             now=now,
             leeway_s=rules.leeway_s,
         )
-        last = kept.last
-        if last is not None and found.issued_at < last.value.issued_at:
-            raise Unavailable(Reason.STATUS_UNAVAILABLE, "an older list than the last one")
+        self._check_not_older(uri, found.issued_at)
         return found
+
+    def _check_not_older(self, uri: str, issued_at: int) -> None:
+        with self._lock:
+            if issued_at < self._issued_at.get(uri, issued_at):
+                raise Unavailable(Reason.STATUS_UNAVAILABLE, "an older list than the last one")
+            self._issued_at[uri] = issued_at
+            self._issued_at.move_to_end(uri)
+            if len(self._issued_at) > MAX_TIMES:
+                self._issued_at.popitem(last=False)
 
 
 def status_source(

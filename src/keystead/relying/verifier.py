@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from keystead.codec.json import JSON
 from keystead.errors import ConfigurationError
@@ -35,6 +36,8 @@ MAX_LEEWAY_S = 60
 MAX_TOKEN_LIFETIME_S = 86_400
 # Proofs are made for one request; ten minutes is already a bearer token.
 MAX_PROOF_AGE_S = 600
+
+_T = TypeVar("_T")
 
 
 class Verifier:
@@ -113,6 +116,10 @@ class Verifier:
     ) -> None:
         own_memory = ReplayMemory(not_before=0)
         self._own_memory = own_memory if replay is None else None
+        if replay is not None:
+            _having("replay", replay, "remember")
+        if nonces is not None:
+            _having("nonces", nonces, "check", "current")
         self.requirements = Requirements(
             scopes=_names("scopes_required", scopes_required),
             minimum_aal=minimum_aal,
@@ -128,11 +135,13 @@ class Verifier:
             max_lifetime_s=_within(
                 "max_token_lifetime_s", max_token_lifetime_s, 1, MAX_TOKEN_LIFETIME_S
             ),
-            dpop_required=dpop_required,
+            dpop_required=_flag("dpop_required", dpop_required),
         )
         algorithms = _algorithms(allowed_algorithms)
         _within("proof_max_age_s", proof_max_age_s, 1, MAX_PROOF_AGE_S)
-        keys = jwks_source(jwks)
+        if isinstance(replay, ReplayMemory):
+            replay.share(proof_max_age_s=proof_max_age_s, leeway_s=leeway_s)
+        keys = _having("jwks", jwks_source(jwks), "find", "refresh")
         self._checks = Checks(
             keys=keys,
             algorithms=algorithms,
@@ -143,9 +152,16 @@ class Verifier:
             nonces=nonces,
             status=None
             if status_lists is None
-            else status_source(
-                status_lists,
-                StatusListRules(issuer=issuer, keys=keys, algorithms=algorithms, leeway_s=leeway_s),
+            else _having(
+                "status_lists",
+                status_source(
+                    status_lists,
+                    StatusListRules(
+                        issuer=issuer, keys=keys, algorithms=algorithms, leeway_s=leeway_s
+                    ),
+                ),
+                "find",
+                "refresh",
             ),
             native=NativeRules(
                 rules,
@@ -180,15 +196,19 @@ class Verifier:
         *,
         now: int,
         scopes: Iterable[str] = (),
+        explain: bool = True,
     ) -> VerifiedToken:
         """Who is behind one request, after all the checks above.
 
         ``proof`` is the ``DPoP`` header's value, or all its values; ``url`` is the request's own,
         as its clients see it. ``scopes`` adds to ``scopes_required`` for this request. May wait a
         few seconds for the issuer's keys and status list, where they come from a URL or file.
+
+        A refusal says in its ``detail`` what was found, for which the readable path looks at the
+        request again; a server that logs ``reason`` and ``step`` saves that with ``explain=False``.
         """
         request = RequestToVerify(token=token, proof=proof, method=method, url=url)
-        return finish(check_request(self._checks, request, now=now, scopes=scopes))
+        return finish(check_request(self._checks, request, now=now, scopes=scopes, explain=explain))
 
     async def verify_request_async(
         self,
@@ -199,10 +219,13 @@ class Verifier:
         *,
         now: int,
         scopes: Iterable[str] = (),
+        explain: bool = True,
     ) -> VerifiedToken:
         """As ``verify_request``; while it waits for a fetch, the event loop runs on."""
         request = RequestToVerify(token=token, proof=proof, method=method, url=url)
-        return await finish_async(check_request(self._checks, request, now=now, scopes=scopes))
+        return await finish_async(
+            check_request(self._checks, request, now=now, scopes=scopes, explain=explain)
+        )
 
     def verify_batch(self, tokens: Sequence[str], *, now: int, threads: int = 1) -> BatchResult:
         """Checks 1 to 19 of up to ``MAX_BATCH`` tokens: they are genuine, whoever sent them.
@@ -246,6 +269,21 @@ def _within(name: str, value: int, least: int, most: int) -> int:
     if type(value) is not int or not least <= value <= most:
         raise ConfigurationError(detail=f"{name} is {least} to {most}, not {value!r}")
     return value
+
+
+def _flag(name: str, value: bool) -> bool:
+    if type(value) is not bool:
+        raise ConfigurationError(detail=f"{name} is True or False, not {value!r}")
+    return value
+
+
+def _having(name: str, source: _T, *methods: str) -> _T:
+    """``source``, which somebody else made, once it can be what the protocol asks for."""
+    if not all(callable(getattr(source, method, None)) for method in methods):
+        raise ConfigurationError(
+            detail=f"{name} is of type {type(source).__name__}, without {' and '.join(methods)}"
+        )
+    return source
 
 
 def _algorithms(names: Iterable[str]) -> frozenset[str]:

@@ -2,6 +2,7 @@
 
 import gc
 import json
+import pickle
 import weakref
 from typing import Any
 
@@ -17,6 +18,7 @@ from keystead.relying import (
     CachedJwks,
     ReplayMemory,
     RequestToVerify,
+    RollingNonces,
     Verifier,
 )
 from keystead.relying.native import MAX_SCOPE_SETS
@@ -281,8 +283,46 @@ def test_an_unknown_kid_in_a_batch_waits_for_one_fetch() -> None:
     assert (result.ok, len(fetches)) == (b"\1" + b"\0" * 20, 1)
 
 
-def test_an_empty_batch_is_one() -> None:
-    assert verifier().verify_batch([], now=NOW).ok == b""
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"nonces": RollingNonces(b"n" * 32)}, {"status_lists": "https://issuer.example/lists/"}],
+)
+def test_an_empty_batch_is_one(options: dict[str, Any], threads: int) -> None:
+    check = verifier(**options)
+    assert check.verify_batch([], now=NOW, threads=threads).ok == b""
+    assert check.verify_request_batch([], now=NOW, threads=threads).ok == b""
+
+
+def test_one_token_is_no_batch() -> None:
+    for one in (token(), token().encode()):
+        with pytest.raises(TypeError, match="not one of them"):
+            verifier().verify_batch(one, now=NOW)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("threads", [0, -1, 65, 1.5, True, None, "2"])
+def test_refuses_thread_counts_that_are_none(threads: Any) -> None:
+    for call in (verifier().verify_batch, verifier().verify_request_batch):
+        with pytest.raises(ValueError, match="threads is 1 to 64"):
+            call([], now=NOW, threads=threads)
+
+
+def test_an_index_is_one_integer() -> None:
+    result = verifier().verify_batch([token(), "bad"], now=NOW)
+    for read in (result.reason, result.error, result.claims, result.payload, result.__getitem__):
+        for wrong in (slice(0, 1), slice(None), "0", 0.0, None):
+            with pytest.raises(TypeError):
+                read(wrong)  # type: ignore[arg-type]
+        for beyond in (2, -3, 2**70):
+            with pytest.raises(IndexError):
+                read(beyond)
+    assert result.reason(-1) is Reason.MALFORMED and result.claims(-2) == result.claims(0)
+
+
+def test_a_result_stays_in_its_process() -> None:
+    result = verifier().verify_batch([token()], now=NOW)
+    with pytest.raises(TypeError, match="stays in its process"):
+        pickle.dumps(result)
 
 
 def test_refuses_more_than_it_takes() -> None:
@@ -293,8 +333,12 @@ def test_refuses_more_than_it_takes() -> None:
 
 
 def test_what_is_not_a_string_is_refused_alone(caplog: pytest.LogCaptureFixture) -> None:
-    odd: list[Any] = [None, b"x", 7, token()]
-    assert verifier().verify_batch(odd, now=NOW).ok == b"\0\0\0\1"
+    odd: list[Any] = [None, b"x", 7, token().encode(), token()]
+    result = verifier().verify_batch(odd, now=NOW)
+    assert result.ok == b"\0\0\0\0\1"
+    found = [error.detail for error in result.verdicts() if isinstance(error, KeysteadError)]
+    kinds = ("NoneType", "bytes", "int", "bytes")
+    assert found == [f"a token is a str, not {kind}" for kind in kinds]
 
 
 def test_a_kept_result_keeps_no_frames() -> None:

@@ -10,7 +10,6 @@ import pytest
 from keystead.errors import (
     ConfigurationError,
     KeysteadError,
-    Malformed,
     Reason,
     TokenRejected,
     Unavailable,
@@ -68,10 +67,9 @@ def test_a_static_set_finds_by_kid_only() -> None:
 
 def test_a_secret_in_the_set_refuses_the_set() -> None:
     private = {**public_jwk(kid=KID).to_dict(), "d": "A" * 43}
-    with pytest.raises(TokenRejected) as caught:
+    with pytest.raises(ConfigurationError, match="private_key_member"):
         StaticJwks({"keys": [private]})
-    assert caught.value.reason is Reason.PRIVATE_KEY_MEMBER
-    with pytest.raises(Malformed):
+    with pytest.raises(ConfigurationError, match="two keys with one kid"):
         StaticJwks({"keys": [*jwks()["keys"], *jwks()["keys"]]})
 
 
@@ -216,9 +214,8 @@ def test_reads_a_file_and_reads_it_again_for_a_new_key(tmp_path: Path) -> None:
 def test_a_file_that_grew_too_large_is_not_read(tmp_path: Path) -> None:
     file = tmp_path / "jwks.json"
     file.write_bytes(b" " * 300_000)
-    with pytest.raises(Malformed) as caught:
+    with pytest.raises(ConfigurationError, match="too_large"):
         jwks_source(file)
-    assert caught.value.reason is Reason.TOO_LARGE
 
 
 def test_refuses_ages_that_cannot_be_meant() -> None:

@@ -1,5 +1,6 @@
 import threading
 import tracemalloc
+from typing import Any
 
 import pytest
 
@@ -35,6 +36,28 @@ def test_the_verifier_keeps_a_proof_for_the_window_and_the_skew_on_both_sides() 
     for later in range(NOW - 5, NOW + 66):
         assert refusal(check, sent, now=later).reason is Reason.PROOF_REPLAYED
     assert refusal(check, sent, now=NOW + 66).reason is Reason.PROOF_TOO_OLD
+
+
+@pytest.mark.parametrize("other", [{"proof_max_age_s": 600}, {"leeway_s": 6}])
+def test_verifiers_that_share_a_memory_have_one_window(other: dict[str, int]) -> None:
+    memory = ReplayMemory(not_before=0)
+    first, second = verifier(replay=memory), verifier(replay=memory, audience="https://b.example")
+    with pytest.raises(ConfigurationError, match="share a memory"):
+        verifier(replay=memory, **other)
+    assert first.audience != second.audience
+    verifier(replay=ReplayMemory(not_before=0), **other)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        *({"capacity": bad} for bad in (0, 2**40, 1.5, True, "1", None)),
+        *({"not_before": bad} for bad in (1.5, True, "1", None, 2**70, -(2**70))),
+    ],
+)
+def test_refuses_what_no_memory_can_be_made_of(options: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError):
+        ReplayMemory(**{"not_before": 0, **options})
 
 
 def test_the_same_jti_of_another_key_is_another_proof() -> None:

@@ -198,6 +198,36 @@ def test_keeps_so_many_lists_and_no_more() -> None:
     assert publisher.fetches == MAX_LISTS + 2
 
 
+def test_an_older_list_does_not_come_back_once_the_newer_one_is_not_kept() -> None:
+    publisher = Publisher()
+    source = publisher.lists()
+    publisher.token = lambda uri, now: list_token(b"\1", sub=uri, iat=NOW)
+    assert ask(source, publisher, NOW) == 1
+    for number in range(MAX_LISTS):
+        ask(source, publisher, NOW, BELOW + f"other-{number}")
+    publisher.token = lambda uri, now: list_token(b"\0", sub=uri, iat=NOW - 1)
+    assert "older" in unavailable(lambda: ask(source, publisher, NOW)).detail
+    assert len(source._issued_at) == MAX_LISTS + 1
+
+
+def test_remembers_when_so_many_lists_were_issued_and_no_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("keystead.relying.status.MAX_TIMES", 3)
+    publisher = Publisher()
+    source = publisher.lists()
+    for later, number in enumerate((0, 1, 2, 3, 1, 4)):
+        ask(source, publisher, NOW + 40 * later, BELOW + str(number))
+    assert list(source._issued_at) == [BELOW + name for name in ("3", "1", "4")]
+
+
+def test_looking_keeps_nothing() -> None:
+    source = Publisher().lists()
+    for number in range(MAX_LISTS):
+        unavailable(lambda number=number: source.find(BELOW + str(number), now=NOW))  # type: ignore[misc]
+    assert not source._lists
+
+
 def test_the_keys_of_a_list_are_fetched_when_they_must_be() -> None:
     class Late(StaticJwks):
         """Keys that are there once somebody asked for them, without any waiting."""
