@@ -56,6 +56,13 @@ class Judged:
     why: str
 
 
+# The path that an algorithm takes where the CPU has AVX-512 IFMA, and that its targets were set for.
+_FASTEST = {"ES256": "ifma", "EdDSA": "ifma", "RS256": "crypto_mb", "ES384": "crypto_mb"}
+# Where docs/benchmarks.md says why a target is missed.
+_APPRAISALS = "docs/benchmarks.md, “Appraisals”"
+_TOKENS = "docs/benchmarks.md, “Tokens and signatures without AVX-512”"
+
+
 def _kernel(case: str, what: str, algorithm: str, demand: float) -> Target:
     return Target(
         group="Signatures alone, to OpenSSL’s",
@@ -64,7 +71,7 @@ def _kernel(case: str, what: str, algorithm: str, demand: float) -> Target:
         path=("cases", case, "keystead_to", "openssl"),
         demand=demand,
         algorithm=algorithm,
-        meant_for="ifma",
+        meant_for=_FASTEST[algorithm],
     )
 
 
@@ -76,7 +83,7 @@ def _tokens(algorithm: str, peer: str, demand: float) -> Target:
         path=("cases", algorithm, "keystead_to", peer),
         demand=demand,
         algorithm=algorithm,
-        meant_for="ifma",
+        meant_for=_FASTEST[algorithm],
     )
 
 
@@ -88,7 +95,7 @@ def _requests(peer: str, demand: float) -> Target:
         path=("keystead_to", peer),
         demand=demand,
         algorithm="ES256",
-        meant_for="ifma",
+        meant_for=_FASTEST["ES256"],
     )
 
 
@@ -100,7 +107,7 @@ def _appraisal(bench: str, case: str, what: str, demand: float) -> Target:
         path=("per_second", case),
         unit="per_second",
         demand=demand,
-        note="docs/benchmarks.md, “Appraisals”",
+        note=_APPRAISALS,
     )
 
 
@@ -111,7 +118,7 @@ def _beside(bench: str, path: tuple[str, ...], what: str) -> Target:
         bench=bench,
         path=path,
         demand=1.0,
-        note="docs/benchmarks.md, “Appraisals”",
+        note=_APPRAISALS,
     )
 
 
@@ -143,7 +150,7 @@ TARGETS: tuple[Target, ...] = (
             path=("cases", case, "keystead_to", "openssl_from_octets"),
             demand=1,
             algorithm="ES256",
-            note="docs/benchmarks.md, “Tokens and signatures”",
+            note=_TOKENS,
         )
         for case, what in (
             ("es256_new_keys", "keys never seen before"),
@@ -201,6 +208,7 @@ TARGETS: tuple[Target, ...] = (
         difference=True,
         unit="us",
         demand=1.3,
+        note=_TOKENS,
     ),
     Target(
         group="The service",

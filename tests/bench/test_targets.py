@@ -10,6 +10,7 @@ from bench.figures import figure
 from bench.results import Document
 from bench.targets import TARGETS, Judged, Outcome, judge
 from tests.bench_results import document, memory, run, tokens
+from tests.documents import ROOT
 
 
 def judged(made: Document, what: str) -> Judged:
@@ -46,6 +47,27 @@ def test_rate_below_its_demand_is_missed_and_the_path_says_why() -> None:
 def test_miss_on_the_path_that_it_was_set_for_has_no_excuse() -> None:
     found = judged(document(path="ifma"), "ES256, to OpenSSL")
     assert (found.outcome, found.why) == (Outcome.MISSED, "the data give no reason")
+
+
+def test_an_algorithm_is_held_to_the_fastest_path_that_it_has() -> None:
+    fastest = {(each.algorithm, each.meant_for) for each in TARGETS if each.meant_for}
+    assert fastest == {
+        ("ES256", "ifma"),
+        ("EdDSA", "ifma"),
+        ("RS256", "crypto_mb"),
+        ("ES384", "crypto_mb"),
+    }
+
+
+def test_notes_name_sections_that_there_are() -> None:
+    headings = [
+        line.lstrip("# ")
+        for line in (ROOT / "docs" / "benchmarks.md").read_text().splitlines()
+        if line.startswith("## ")
+    ]
+    notes = {each.note for each in TARGETS if each.note}
+    named = {note.removeprefix("docs/benchmarks.md, “").removesuffix("”") for note in notes}
+    assert len(named) == len(notes) and named <= set(headings)
 
 
 def test_rate_at_its_demand_is_met() -> None:

@@ -4,16 +4,32 @@ import argparse
 import json
 import re
 import shlex
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import keystead
 from keystead.cli import main, verify
 from keystead.cli.output import time_text
+from keystead.errors import Reason
+from keystead.jose import batch, jws
+from keystead.relying import MAX_BATCH
 from keystead.relying.steps import Step
 from keystead.relying.verifier import Verifier
-from tests.relying_tokens import NOW, URL, jwks, proof, request, spoilt, token
+from tests.jose_keys import public_jwk
+from tests.relying_tokens import (
+    NOW,
+    URL,
+    jwks,
+    proof,
+    request,
+    residency,
+    spoilt,
+    token,
+    verifier,
+)
 
 ROOT = Path(__file__).parents[3]
 GUIDE = (ROOT / "docs" / "relying-party.md").read_text()
@@ -37,6 +53,55 @@ def test_the_first_example_runs() -> None:
     exec(compile(example, "docs/relying-party.md", "exec"), names)
     agent = "spiffe://example.org/agent/mail"
     assert names["answer"] == f"user-7 lets {agent} do orders:read orders:list"
+
+
+def example(text: str, begins: str) -> str:
+    """The Python block of ``text`` that has ``begins`` in its first lines."""
+    blocks = [block.split("```", 1)[0] for block in text.split("```python\n")[1:]]
+    (found,) = [block for block in blocks if begins in block[:80]]
+    return found
+
+
+def run(text: str, **names: object) -> dict[str, Any]:
+    exec(compile(text, "documentation", "exec"), names)
+    return names
+
+
+def test_the_first_example_of_the_readme_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = example((ROOT / "README.md").read_text(), "import time")
+    text = text.replace('"https://issuer.example/jwks"', "issuer_jwks")
+    monkeypatch.setattr(time, "time", lambda: NOW + 0.5)
+    key = {"jkt": public_jwk(name="holder").thumbprint}
+    access_token = token(cnf={**key, "residency": residency(hardware=True)})
+    names = {"issuer_jwks": jwks(), "access_token": access_token, "url": URL}
+    found = run(text, dpop_proof=proof(access_token), **names)["token"]
+    assert found.residency.protection == "non-exportable"
+
+
+def test_the_example_of_many_requests_runs() -> None:
+    late = token(iat=NOW - 300, exp=NOW - 100)
+    received = [(sent, proof(sent), URL) for sent in (token(), late)]
+    found = run(
+        example(GUIDE, "from keystead import RequestToVerify"),
+        received=received,
+        verifier=verifier(),
+        now=NOW,
+    )
+    assert found["answers"] == ["user-7", Reason.EXPIRED]
+
+
+def test_the_example_of_signatures_alone_runs() -> None:
+    tokens = [token(), spoilt(token()), token()]
+    parsed = [jws.parse_compact(sent) for sent in tokens]
+    found = run(
+        example(GUIDE, "from keystead.jose.batch import"),
+        issuer_key=public_jwk(name="issuer").to_dict(),
+        signing_inputs=[each.signing_input for each in parsed],
+        signatures=[each.signature for each in parsed],
+    )
+    assert (found["verdicts"], found["bad"]) == (b"\1\0\1", [1])
+    assert f"{batch.MAX_BATCH:,} items a call" in GUIDE.replace("\n", " ")
+    assert f"at most {MAX_BATCH:,} items" in GUIDE.replace("\n", " ")
 
 
 def test_the_guide_lists_the_checks_of_the_verifier() -> None:
