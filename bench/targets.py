@@ -56,7 +56,7 @@ class Judged:
     why: str
 
 
-# The path that an algorithm takes where the CPU has AVX-512 IFMA, and that its targets were set for.
+# The path that an algorithm takes where the CPU has AVX-512 IFMA: what its targets were set for.
 _FASTEST = {"ES256": "ifma", "EdDSA": "ifma", "RS256": "crypto_mb", "ES384": "crypto_mb"}
 # Where docs/benchmarks.md says why a target is missed.
 _APPRAISALS = "docs/benchmarks.md, “Appraisals”"

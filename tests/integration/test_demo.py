@@ -254,7 +254,7 @@ def test_nothing_survives_its_sudden_death(kind: str) -> None:
         assert len(run.others()) >= 6  # four parts and two TPMs, or five and one
         run.process.kill()
         run.process.wait()
-        assert run.nothing_is_left(within_s=5)
+        assert run.nothing_is_left(within_s=30)
 
 
 def test_failure_says_why_and_shows_the_log() -> None:
