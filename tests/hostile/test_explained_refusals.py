@@ -5,13 +5,17 @@ What nobody signed is not read further than the engine read it, and no source is
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
 from keystead.errors import KeysteadError, Reason
+from keystead.model import VerifiedToken
 from keystead.relying import CachedStatusLists, RequestToVerify, StaticJwks, StatusListRules
+from keystead.relying.challenge import Challenge
 from keystead.relying.checks import Checks
+from keystead.relying.door import Door, Presented
 from keystead.relying.status import MAX_LISTS
 from keystead.relying.steps import Step
 from tests.relying_tokens import (
@@ -35,6 +39,20 @@ RULES = StatusListRules(issuer=ISSUER, keys=StaticJwks(jwks()), algorithms={"ES2
 def forged(genuine: str) -> str:
     """With a signature that nobody made."""
     return genuine.rpartition(".")[0] + "." + "A" * 86
+
+
+def never(*arguments: object, **options: object) -> None:
+    raise AssertionError("read again")
+
+
+class FixedClock:
+    """Long after the door was made, so that no proof is from before."""
+
+    def __init__(self) -> None:
+        self.times = iter([NOW - 1_000])
+
+    def now(self) -> int:
+        return next(self.times, NOW)
 
 
 class AskedNonces:
@@ -79,9 +97,6 @@ def test_strangers_make_no_list_be_forgotten() -> None:
 
 
 def test_what_nobody_signed_is_not_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    def never(*arguments: object, **options: object) -> None:
-        raise AssertionError("read again")
-
     check = verifier(nonces=AskedNonces())
     sent = request(forged(token()))
     for name in ("check_payload", "check_status", "open_proof", "check_proof", "remember"):
@@ -146,17 +161,27 @@ def test_says_in_its_detail_what_was_found(
 
 
 def test_says_nothing_more_where_nobody_wants_to_know(monkeypatch: pytest.MonkeyPatch) -> None:
-    def never(*arguments: object, **options: object) -> None:
-        raise AssertionError("read again")
-
     check = verifier()
     sent = request(token(iss="https://other.example"))
     monkeypatch.setattr(Checks, "decode", never)
     with pytest.raises(KeysteadError) as caught:
         check.verify_request(sent.token, sent.proof, sent.method, sent.url, now=NOW, explain=False)
     error = caught.value
-    assert (error.reason, error.step, error.detail) == (
-        Reason.ISSUER_MISMATCH,
-        Step.ISSUER,
-        "",
+    assert (error.reason, error.step, error.detail) == (Reason.ISSUER_MISMATCH, Step.ISSUER, "")
+
+
+@pytest.mark.parametrize("issuer", [ISSUER, "https://other.example"])
+def test_the_doors_of_a_server_never_look_twice(
+    issuer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Checks, "decode", never)
+    door = Door(verifier(), FixedClock())
+    sent = request(token(iss=issuer))
+    presented = Presented(
+        authorization=[f"DPoP {sent.token}"], proofs=[str(sent.proof)], method="GET", url=URL
     )
+    good = issuer == ISSUER
+    assert isinstance(door.admit(presented), VerifiedToken if good else Challenge)
+    # The second use of the proof is a replay, where the first was let in.
+    again = asyncio.run(door.admit_async(presented))
+    assert isinstance(again, Challenge)
