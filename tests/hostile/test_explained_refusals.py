@@ -41,8 +41,22 @@ def forged(genuine: str) -> str:
     return genuine.rpartition(".")[0] + "." + "A" * 86
 
 
-def never(*arguments: object, **options: object) -> None:
-    raise AssertionError("read again")
+def watched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The methods of the readable path that are called from now on."""
+    called: list[str] = []
+
+    def watch(name: str) -> None:
+        real = getattr(Checks, name)
+
+        def method(*arguments: object, **options: object) -> object:
+            called.append(name)
+            return real(*arguments, **options)
+
+        monkeypatch.setattr(Checks, name, method)
+
+    for name in ("decode", "check_payload", "check_status", "open_proof", "check_proof"):
+        watch(name)
+    return called
 
 
 class FixedClock:
@@ -98,12 +112,15 @@ def test_strangers_make_no_list_be_forgotten() -> None:
 
 def test_what_nobody_signed_is_not_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
     check = verifier(nonces=AskedNonces())
-    sent = request(forged(token()))
-    for name in ("check_payload", "check_status", "open_proof", "check_proof", "remember"):
-        monkeypatch.setattr(Checks, name, never)
-    unknown = request(token(header={"kid": "nobody"}))
-    for refused, reason in ((sent, Reason.SIGNATURE_INVALID), (unknown, Reason.KEY_UNKNOWN)):
+    called = watched(monkeypatch)
+    for refused, reason in (
+        (request(forged(token())), Reason.SIGNATURE_INVALID),
+        (request(token(header={"kid": "nobody"})), Reason.KEY_UNKNOWN),
+    ):
         assert {error.reason for error in every_way(check, refused)} == {reason}
+    assert called == []
+    every_way(check, request(forged(token(header={"typ": "JWT"}))))
+    assert set(called) == {"decode"}
 
 
 def test_a_nonce_is_asked_about_once_and_only_of_a_proof_that_is_good() -> None:
@@ -163,18 +180,19 @@ def test_says_in_its_detail_what_was_found(
 def test_says_nothing_more_where_nobody_wants_to_know(monkeypatch: pytest.MonkeyPatch) -> None:
     check = verifier()
     sent = request(token(iss="https://other.example"))
-    monkeypatch.setattr(Checks, "decode", never)
+    called = watched(monkeypatch)
     with pytest.raises(KeysteadError) as caught:
         check.verify_request(sent.token, sent.proof, sent.method, sent.url, now=NOW, explain=False)
     error = caught.value
     assert (error.reason, error.step, error.detail) == (Reason.ISSUER_MISMATCH, Step.ISSUER, "")
+    assert called == []
 
 
 @pytest.mark.parametrize("issuer", [ISSUER, "https://other.example"])
 def test_the_doors_of_a_server_never_look_twice(
     issuer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Checks, "decode", never)
+    called = watched(monkeypatch)
     door = Door(verifier(), FixedClock())
     sent = request(token(iss=issuer))
     presented = Presented(
@@ -185,3 +203,4 @@ def test_the_doors_of_a_server_never_look_twice(
     # The second use of the proof is a replay, where the first was let in.
     again = asyncio.run(door.admit_async(presented))
     assert isinstance(again, Challenge)
+    assert called == []

@@ -238,8 +238,6 @@ class _Explanation:
             return
         checks, now = self._checks, self._now
         payload = checks.decode(self._tokens[index]).payload
-        if stage in (Step.TYPE, Step.ALGORITHM):
-            return
         # The engine reads a payload once its signature is good; so does this.
         token = checks.check_payload(payload, now=now, scopes=self._scopes).token
         if self._requests is None or stage not in (Step.CONFIRMATION, Step.PROOF):

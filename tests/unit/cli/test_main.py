@@ -161,6 +161,10 @@ SAYS_MUCH = (
 )
 
 
+# Buffered, as a pipe's and a file's is, whatever the tests run under.
+BUFFERED = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+
+
 def test_a_reader_that_goes_away_is_told_nothing() -> None:
     reading, writing = os.pipe()
     os.close(reading)
@@ -169,6 +173,7 @@ def test_a_reader_that_goes_away_is_told_nothing() -> None:
             [sys.executable, "-c", SAYS_MUCH],
             stdout=gone,
             stderr=subprocess.PIPE,
+            env=BUFFERED,
             timeout=60,
             check=False,
         )
@@ -181,6 +186,7 @@ def test_an_answer_that_cannot_be_written_is_one_line_and_a_status_of_its_own() 
             [sys.executable, "-c", SAYS_MUCH],
             stdout=full,
             stderr=subprocess.PIPE,
+            env=BUFFERED,
             text=True,
             timeout=60,
             check=False,

@@ -89,3 +89,11 @@ def test_shows_nothing_of_a_short_run(
     terminals(monkeypatch, stdout=False, stderr=True)
     assert shown(capsys, seconds=SHOWN_AFTER_S - 0.1) == ""
     assert SHOWN_AFTER_S == 2.0
+
+
+def test_a_terminal_that_cannot_draw_has_plain_lines(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    terminals(monkeypatch, stdout=False, stderr=True)
+    monkeypatch.setenv("TERM", "dumb")
+    assert "\r60,000 lines, 6,000 a second" in shown(capsys)

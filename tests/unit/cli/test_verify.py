@@ -1,5 +1,6 @@
 """``keystead verify``: verdicts in order, counts, exit status, and the shape of what it says."""
 
+import io
 import json
 import subprocess
 import sys
@@ -10,7 +11,9 @@ from typing import Any
 import pytest
 
 from keystead.cli import main, verify_lines
+from keystead.cli import verify as verify_command
 from keystead.cli.output import time_text
+from keystead.errors import Malformed
 from keystead.jose import algorithms
 from keystead.relying import MAX_TOKEN_BYTES
 from tests.relying_tokens import (
@@ -362,6 +365,23 @@ def test_what_no_option_takes_is_status_2(options: list[str], verify: Shell) -> 
     with pytest.raises(SystemExit) as ended:
         verify([token()], *options)
     assert ended.value.code == 2
+
+
+def test_what_follows_an_interrupted_line_has_a_line_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Interrupted(io.StringIO):
+        def write(self, text: str) -> int:
+            if self.tell() == 0:
+                super().write(text[:5])
+                raise KeyboardInterrupt
+            return super().write(text)
+
+    out = Interrupted()
+    monkeypatch.setattr(sys, "stdout", out)
+    with pytest.raises(KeyboardInterrupt):
+        verify_command._write([Malformed()] * 2, first_line=1, as_json=False)
+    assert out.getvalue() == "malfo\n"
 
 
 def test_names_all_that_is_missing(keys: str, capsys: pytest.CaptureFixture[str]) -> None:

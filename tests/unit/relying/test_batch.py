@@ -332,6 +332,16 @@ def test_refuses_more_than_it_takes() -> None:
     assert verifier().verify_batch([""] * MAX_BATCH, now=NOW).ok == b"\0" * MAX_BATCH
 
 
+def test_a_sequence_that_grows_meanwhile_is_refused_as_too_many() -> None:
+    class Growing(list[str]):
+        def __len__(self) -> int:
+            return 1
+
+    with pytest.raises(Refused) as caught:
+        verifier().verify_batch(Growing([""] * (MAX_BATCH + 1)), now=NOW)
+    assert caught.value.reason is Reason.LIMIT_EXCEEDED
+
+
 def test_what_is_not_a_string_is_refused_alone(caplog: pytest.LogCaptureFixture) -> None:
     odd: list[Any] = [None, b"x", 7, token().encode(), token()]
     result = verifier().verify_batch(odd, now=NOW)
