@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from keystead.codec import base64url
-from keystead.errors import Reason
+from keystead.errors import ConfigurationError, Reason
 from keystead.model import EvidenceKind, Freshness, Protection, VerifiedToken
 from keystead.relying import RequestToVerify, ResidencyRequirement
 from tests.bent_tokens import NAMES, issuer_jwks
@@ -26,6 +26,7 @@ from tests.relying_tokens import (
     residency,
     spoilt,
     token,
+    verifier,
 )
 
 BASIC = {"issuer": ISSUER, "jwks": jwks(), "audience": AUDIENCE}
@@ -199,16 +200,20 @@ def test_faults_in_chains_of_actors_are_found_in_the_same_order(depth: int) -> N
     check_same([request(sent) for sent in tokens], BASIC)
 
 
-def test_ages_below_zero_are_looked_at() -> None:
-    """They stood for "not looked at" once, and let everything through."""
-    sent = token(auth_time=NOW - 5)
-    unmet = Reason.AUTHENTICATION_INSUFFICIENT
-    for age_s, reason in ((0, None), (-1, unmet), (-1_000, unmet), (-(2**80), unmet)):
+def test_an_age_of_zero_is_looked_at() -> None:
+    """It is not "not looked at"; what is below it is refused when a verifier is made."""
+    for ago_s, unmet in ((5, None), (6, Reason.AUTHENTICATION_INSUFFICIENT)):
+        sent = token(auth_time=NOW - ago_s)
         good = [request(sent, proof(sent))]
-        assert reasons(check_same(good, {**BASIC, "max_authentication_age_s": age_s})) == {reason}
-    required = ResidencyRequirement(hardware=False, max_age_s=-1)
-    found = check_same([request(sent, proof(sent))], {**BASIC, "require_residency": required})
+        assert reasons(check_same(good, {**BASIC, "max_authentication_age_s": 0})) == {unmet}
+    required = ResidencyRequirement(hardware=False, max_age_s=0)
+    found = check_same([request(token())], {**BASIC, "require_residency": required})
     assert reasons(found) == {Reason.RESIDENCY_INSUFFICIENT}
+    for age_s in (-1, -1_000, -(2**80)):
+        with pytest.raises(ConfigurationError):
+            verifier(max_authentication_age_s=age_s)
+        with pytest.raises(ConfigurationError):
+            verifier(require_residency=ResidencyRequirement(max_age_s=age_s))
 
 
 def test_an_unbound_token_with_any_proof_is_judged_alike() -> None:

@@ -104,11 +104,7 @@ def check_configured(requirements: Requirements) -> None:
     aal = requirements.minimum_aal
     if aal is not None and (type(aal) is not int or not 1 <= aal <= 3):
         raise ConfigurationError(detail=f"minimum_aal is 1 to 3, not {aal!r}")
-    max_age_s = requirements.max_authentication_age_s
-    if max_age_s is not None and (type(max_age_s) is not int or max_age_s < 0):
-        raise ConfigurationError(
-            detail=f"max_authentication_age_s is 0 or more seconds, not {max_age_s!r}"
-        )
+    _check_age("max_authentication_age_s", requirements.max_authentication_age_s)
     residency = requirements.residency
     if residency is None:
         return
@@ -118,6 +114,12 @@ def check_configured(requirements: Requirements) -> None:
         )
     if not (residency.protections and residency.freshness):
         raise ConfigurationError(detail="require_residency allows nothing at all")
+    _check_age("require_residency.max_age_s", residency.max_age_s)
+
+
+def _check_age(name: str, age_s: int | None) -> None:
+    if age_s is not None and (type(age_s) is not int or age_s < 0):
+        raise ConfigurationError(detail=f"{name} is 0 or more seconds, not {age_s!r}")
 
 
 def _sign_in_refused(detail: str) -> TokenRejected:
