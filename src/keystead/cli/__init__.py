@@ -86,6 +86,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _drop_output() -> None:
     """What is still buffered has nowhere to go, and Python would try again when it ends."""
     with suppress(AttributeError, OSError, ValueError):  # closed, or no stream of the system's
+        with suppress(OSError):
+            sys.stdout.flush()
+            return  # it was something else that failed, and what was answered stays answered
         output = sys.stdout.fileno()
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, output)

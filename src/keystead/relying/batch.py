@@ -21,15 +21,14 @@ from keystead.errors import (
     ProofRejected,
     Reason,
     Refused,
-    Replayed,
     TokenRejected,
-    Unavailable,
 )
 from keystead.jose import batch as engine
 from keystead.jose.dpop import open_proof
 from keystead.jose.jwt import parse_claims
 from keystead.model import VerifiedToken
 from keystead.relying.checks import Checks, RequestToVerify
+from keystead.relying.explained import ERRORS, REASONS, Explanation, bare, error_of
 from keystead.relying.replay import ReplayMemory
 from keystead.relying.status import MAX_LISTS, StatusSource, status_unavailable
 from keystead.relying.steps import Step
@@ -43,15 +42,6 @@ Verdict: TypeAlias = VerifiedToken | KeysteadError
 _A = TypeVar("_A")
 _log = logging.getLogger("keystead.relying")
 
-_CLASSES: Mapping[str, type[KeysteadError]] = {
-    "malformed": Malformed,
-    "token": TokenRejected,
-    "proof": ProofRejected,
-    "replayed": Replayed,
-    "unavailable": Unavailable,
-}
-_ERRORS = {number: _CLASSES[name] for number, name in _native.REFUSED_AS.items()}
-_REASONS = {number: Reason(value) for number, value in _native.REASONS.items()}
 # What RFC 9449 §4.3 checks after the nonce, its step 10: the nonce's own fault is named before.
 _AFTER_NONCE = (11, 12)
 
@@ -71,7 +61,7 @@ class BatchResult:
         self,
         batch: _native.TokenBatch,
         errors: Mapping[int, KeysteadError],
-        explain: _Explanation,
+        explain: Explanation,
     ) -> None:
         ok = batch.ok()
         for index in errors:
@@ -103,7 +93,7 @@ class BatchResult:
         if self.ok[index]:
             return None
         error = self._errors.get(index)
-        return _REASONS[self._batch.refusal(index)[1]] if error is None else error.reason
+        return REASONS[self._batch.refusal(index)[1]] if error is None else error.reason
 
     def claims(self, index: int) -> dict[str, JSON]:
         """All claims of an item that passed, also those that a ``VerifiedToken`` leaves out."""
@@ -122,7 +112,7 @@ class BatchResult:
         if self.ok[index]:
             return None
         error = self._errors.get(index)
-        return _error_of(self._batch, index) if error is None else error
+        return error_of(self._batch, index) if error is None else error
 
     def verdicts(self) -> tuple[Verdict, ...]:
         """For each item its ``VerifiedToken``, or its error, not raised."""
@@ -146,7 +136,7 @@ def check_batch(
     engine.check_threads(threads)
     items, none = _bounded(tokens), frozenset[str]()
     batch, errors = yield from _verified(checks, items, none, now=now, threads=threads)
-    return BatchResult(batch, errors, _Explanation(batch, checks, items, None, none, now))
+    return BatchResult(batch, errors, Explanation(batch, checks, items, None, none, now))
 
 
 def check_request_batch(
@@ -185,7 +175,7 @@ def _check_requests(
     batch, errors = yield from _verified(checks, tokens, scopes, now=now, threads=threads)
     batch.prove(items, threads=threads)
     _finish(checks, batch, items, errors, now=now, alone=alone)
-    return BatchResult(batch, errors, _Explanation(batch, checks, tokens, items, scopes, now))
+    return BatchResult(batch, errors, Explanation(batch, checks, tokens, items, scopes, now))
 
 
 def _settled(request: RequestToVerify) -> RequestToVerify:
@@ -193,72 +183,6 @@ def _settled(request: RequestToVerify) -> RequestToVerify:
     if not isinstance(request.proof, list | tuple):
         return request
     return replace(request, proof=tuple(request.proof))
-
-
-class _Explanation:
-    """The error of an item that the engine refused, with the readable path's detail.
-
-    What nobody signed is read no further than to what the engine refused in it, and nobody is asked
-    for anything: no keys, no status lists, no nonces, no memory.
-    """
-
-    __slots__ = ("_batch", "_checks", "_now", "_requests", "_scopes", "_tokens")
-
-    def __init__(
-        self,
-        batch: _native.TokenBatch,
-        checks: Checks,
-        tokens: Sequence[str],
-        requests: Sequence[RequestToVerify] | None,
-        scopes: frozenset[str],
-        now: int,
-    ) -> None:
-        self._batch = batch
-        self._checks = checks
-        self._tokens = tokens
-        self._requests = requests
-        self._scopes = scopes
-        self._now = now
-
-    def error(self, index: int) -> KeysteadError:
-        error = _error_of(self._batch, index)
-        try:
-            self._check_again(index, _stage(error))
-        except KeysteadError as found:
-            if _outcome(found) == _outcome(error):
-                return _bare(found)
-        except Exception:
-            # What the readable path cannot read at all, the engine has refused.
-            _log.debug("event=unreadable in=batch", exc_info=True)
-        return error
-
-    def _check_again(self, index: int, stage: Step | None) -> None:
-        """Every step up to ``stage``, where the engine refused the item."""
-        if stage in _NOT_EXPLAINED:
-            return
-        checks, now = self._checks, self._now
-        payload = checks.decode(self._tokens[index]).payload
-        # The engine reads a payload once its signature is good; so does this.
-        token = checks.check_payload(payload, now=now, scopes=self._scopes).token
-        if self._requests is None or stage not in (Step.CONFIRMATION, Step.PROOF):
-            return
-        request = self._requests[index]
-        opened = checks.open_proof(token, request)
-        if opened is not None:
-            checks.check_proof(opened, token, request, None, now=now)
-
-
-# Nothing more is to be said of these: the reason says it.
-_NOT_EXPLAINED = (None, Step.KEY, Step.SIGNATURE, Step.REPLAY)
-
-
-def _stage(error: KeysteadError) -> Step | None:
-    """The verifier's step; that of a proof is a number in the list of RFC 9449 §4.3."""
-    if error.step is None:
-        return None
-    if isinstance(error, ProofRejected) and error.step < Step.PROOF:
-        return Step.PROOF
-    return Step(error.step)
 
 
 # --- steps 1 to 19 ------------------------------------------------------------------------------
@@ -283,7 +207,7 @@ def _verified(
             keys.append(_find_key(checks, algorithm, kid, now=now))
         except KeysteadError as error:
             keys.append(None)
-            unusable[index] = _bare(error)
+            unusable[index] = bare(error)
     batch.verify(keys, threads=threads)
     errors = _errors_by_index(batch, batch.name_of, unusable)
     if checks.status is not None:
@@ -317,7 +241,7 @@ def _check_status(
             lists.append((found.statuses, found.bits))
         except KeysteadError as error:
             lists.append(None)
-            unusable[index] = _bare(error)
+            unusable[index] = bare(error)
     batch.check_status(lists)
     return _errors_by_index(batch, batch.list_of, unusable)
 
@@ -356,7 +280,7 @@ def _finish(
             if good:
                 _remember(checks, batch, index, now=now)
         except KeysteadError as error:
-            errors[index] = _bare(error)
+            errors[index] = bare(error)
         except Exception:
             if alone:
                 raise
@@ -366,7 +290,7 @@ def _finish(
 
 def _waits_for_nonce(batch: _native.TokenBatch, index: int) -> bool:
     refused_as, _, step = batch.refusal(index)
-    return _ERRORS.get(refused_as) is ProofRejected and step in _AFTER_NONCE
+    return ERRORS.get(refused_as) is ProofRejected and step in _AFTER_NONCE
 
 
 def _check_nonce(checks: Checks, request: RequestToVerify, *, now: int) -> None:
@@ -386,18 +310,6 @@ def _remember(checks: Checks, batch: _native.TokenBatch, index: int, *, now: int
         checks.remember(jkt.decode("ascii"), jti.decode("utf-8"), issued_at, now=now)
 
 
-# --- errors -------------------------------------------------------------------------------------
-
-
-def _error_of(batch: _native.TokenBatch, index: int) -> KeysteadError:
-    refused_as, reason, step = batch.refusal(index)
-    return _ERRORS[refused_as](_REASONS[reason], step=step or None)
-
-
-def _outcome(error: KeysteadError) -> tuple[type, Reason, int | None]:
-    return type(error), error.reason, error.step
-
-
 def _bounded(items: Sequence[_A]) -> tuple[_A, ...]:
     if isinstance(items, (str, bytes)):  # a sequence of its letters, which nobody ever means
         raise TypeError("a batch is a sequence of tokens or requests, not one of them")
@@ -405,9 +317,3 @@ def _bounded(items: Sequence[_A]) -> tuple[_A, ...]:
     if len(items) > MAX_BATCH or len(held) > MAX_BATCH:  # another thread may have added some
         raise Refused(Reason.LIMIT_EXCEEDED, f"a batch of more than {MAX_BATCH}")
     return held
-
-
-def _bare(error: KeysteadError) -> KeysteadError:
-    """Without what it was raised in: a result that is kept must not keep frames alive."""
-    error.__cause__ = error.__context__ = None
-    return error.with_traceback(None)

@@ -281,7 +281,8 @@ def _having(name: str, source: _T, *methods: str) -> _T:
     """``source``, which somebody else made, once it can be what the protocol asks for."""
     if not all(callable(getattr(source, method, None)) for method in methods):
         raise ConfigurationError(
-            detail=f"{name} is of type {type(source).__name__}, without {' and '.join(methods)}"
+            detail=f"{name} cannot be a {type(source).__name__}: Verifier's docstring says what it"
+            f" can be, or it is an object with {' and '.join(methods)}"
         )
     return source
 

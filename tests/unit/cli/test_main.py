@@ -180,6 +180,20 @@ def test_a_reader_that_goes_away_is_told_nothing() -> None:
     assert (ended.returncode, ended.stderr) == (3, b"")
 
 
+def test_what_was_answered_before_another_failure_stays() -> None:
+    script = SAYS_MUCH.replace("return 0", "raise ConnectionRefusedError(111, 'refused')")
+    ended = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        env=BUFFERED,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    said = "keystead: reading or writing failed: refused\n"
+    assert (ended.returncode, ended.stdout, ended.stderr) == (3, "much\n", said)
+
+
 def test_an_answer_that_cannot_be_written_is_one_line_and_a_status_of_its_own() -> None:
     with open("/dev/full", "wb") as full:
         ended = subprocess.run(
